@@ -1,0 +1,1 @@
+"""The hemo-batch command line."""

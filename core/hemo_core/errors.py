@@ -1,0 +1,310 @@
+"""The one error tree of hemo-batch. Every class has a stable ``code``; reports, logs and exit codes use it.
+
+    HemoError                       error
+    ├── UsageError                  usage                 exit 2
+    │   ├── SettingsError           bad_settings
+    │   ├── MissingExtra            missing_extra
+    │   └── NoInput                 no_input
+    ├── ScanError                   scan_error            a row of its own; the job goes on
+    │   ├── FileMissing             file_missing
+    │   ├── FileUnreadable          file_unreadable
+    │   ├── EmptyFile               empty_file
+    │   ├── UnknownFormat           unknown_format
+    │   ├── Truncated               truncated
+    │   ├── NoPixels                no_pixels
+    │   ├── CodecMissing            codec_missing
+    │   ├── DecodeFailed            decode_failed
+    │   ├── TooLarge                too_large
+    │   ├── BadGeometry             bad_geometry
+    │   ├── NonFinite               non_finite
+    │   ├── Implausible             implausible
+    │   ├── LateSlice               late_slice
+    │   ├── Poison                  poison
+    │   └── ScoringFailed           scoring_failed
+    ├── BrokerError                 broker_unreachable    exit 3
+    │   └── BrokerInsecure          broker_insecure
+    ├── BundleError                 bundle_refused        exit 4
+    │   ├── BundleMissing           bundle_missing
+    │   ├── BundleAltered           bundle_altered
+    │   ├── BundleSchema            bundle_schema
+    │   └── BundleUnsafe            bundle_unsafe
+    ├── DeviceError                 device_unavailable    exit 5
+    ├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
+    ├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
+    ├── JobError                    job_error
+    │   ├── JobNotFound             job_not_found
+    │   └── JobExists               job_exists
+    ├── DatasetError                dataset_invalid
+    │   └── PatientLeak             patient_leak
+    ├── TrainingError               training_failed
+    └── ExportError                 export_failed
+        └── ParityError             parity_failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class HemoError(Exception):
+    """What every expected failure is.
+
+    Args:
+        message: what was wrong, in one sentence.
+        path: the file or folder it was wrong with.
+        hint: what the reader can do about it.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{hint}"
+
+
+class UsageError(HemoError):
+    """The command or its settings make no sense."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A flag, an environment variable or a TOML entry has a value that cannot be used."""
+
+    code = "bad_settings"
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is not installed; the hint names the extra."""
+
+    code = "missing_extra"
+
+
+class NoInput(UsageError):
+    """The input path does not exist or holds nothing that could be a scan."""
+
+    code = "no_input"
+
+
+class ScanError(HemoError):
+    """One scan cannot be scored. It gets its own row; everything else goes on."""
+
+    code = "scan_error"
+
+
+class FileMissing(ScanError):
+    """A file that discovery saw is gone."""
+
+    code = "file_missing"
+
+
+class FileUnreadable(ScanError):
+    """The operating system refuses to read the file."""
+
+    code = "file_unreadable"
+
+
+class EmptyFile(ScanError):
+    """The file has zero bytes."""
+
+    code = "empty_file"
+
+
+class UnknownFormat(ScanError):
+    """The content is none of DICOM, NIfTI, PNG, JPEG or TIFF, whatever the name says."""
+
+    code = "unknown_format"
+
+
+class Truncated(ScanError):
+    """The file ends before its content does."""
+
+    code = "truncated"
+
+
+class NoPixels(ScanError):
+    """A DICOM object without pixel data (a report, a structure set …)."""
+
+    code = "no_pixels"
+
+
+class CodecMissing(ScanError):
+    """No installed decoder handles the transfer syntax."""
+
+    code = "codec_missing"
+
+
+class DecodeFailed(ScanError):
+    """The pixel data is damaged."""
+
+    code = "decode_failed"
+
+
+class TooLarge(ScanError):
+    """The header announces more pixels than any head CT has (decompression bomb)."""
+
+    code = "too_large"
+
+
+class BadGeometry(ScanError):
+    """The slices cannot form one series (different sizes or orientations)."""
+
+    code = "bad_geometry"
+
+
+class NonFinite(ScanError):
+    """Pixels hold NaN or infinity."""
+
+    code = "non_finite"
+
+
+class Implausible(ScanError):
+    """The picture does not look like a head CT; scored only on request."""
+
+    code = "implausible"
+
+
+class LateSlice(ScanError):
+    """A file of a series that was already closed when the file was found."""
+
+    code = "late_slice"
+
+
+class Poison(ScanError):
+    """The scan killed its process twice while it ran alone."""
+
+    code = "poison"
+
+
+class ScoringFailed(ScanError):
+    """The model gave no usable number for this scan."""
+
+    code = "scoring_failed"
+
+
+class BrokerError(HemoError):
+    """Redis cannot be reached."""
+
+    code = "broker_unreachable"
+    exit_code = 3
+
+
+class BrokerInsecure(BrokerError):
+    """The broker's URL would send jobs over an unverified TLS connection."""
+
+    code = "broker_insecure"
+
+
+class BundleError(HemoError):
+    """The model bundle must not be used."""
+
+    code = "bundle_refused"
+    exit_code = 4
+
+
+class BundleMissing(BundleError):
+    """No bundle is at that path, or a file it names is not there."""
+
+    code = "bundle_missing"
+
+
+class BundleAltered(BundleError):
+    """A file's digest is not the sealed one, or a file is there that the seal does not name."""
+
+    code = "bundle_altered"
+
+
+class BundleSchema(BundleError):
+    """``bundle.json`` is malformed or of a newer schema than this version reads."""
+
+    code = "bundle_schema"
+
+
+class BundleUnsafe(BundleError):
+    """The Keras file asks for arbitrary code (a Lambda layer)."""
+
+    code = "bundle_unsafe"
+
+
+class DeviceError(HemoError):
+    """The requested execution provider did not come up. Never replaced silently by the CPU."""
+
+    code = "device_unavailable"
+    exit_code = 5
+
+
+class RootNotMounted(HemoError):
+    """An input root is not mounted on this worker; no scan is failed for it."""
+
+    code = "root_not_mounted"
+
+
+class SinkError(HemoError):
+    """Reports cannot be written (disk full, read-only); no scan is failed for it."""
+
+    code = "sink_failed"
+
+
+class JobError(HemoError):
+    """A job is in a state that forbids the operation."""
+
+    code = "job_error"
+
+
+class JobNotFound(JobError):
+    """No such job on this broker or in this output folder."""
+
+    code = "job_not_found"
+
+
+class JobExists(JobError):
+    """The job's output folder is already in use."""
+
+    code = "job_exists"
+
+
+class DatasetError(HemoError):
+    """Training or evaluation data is not usable as given."""
+
+    code = "dataset_invalid"
+
+
+class PatientLeak(DatasetError):
+    """One patient stands on both sides of a split."""
+
+    code = "patient_leak"
+
+
+class TrainingError(HemoError):
+    """Training cannot go on."""
+
+    code = "training_failed"
+
+
+class ExportError(HemoError):
+    """The Keras model cannot be exported faithfully."""
+
+    code = "export_failed"
+
+
+class ParityError(ExportError):
+    """ONNX and Keras give different numbers."""
+
+    code = "parity_failed"
+
+
+def all_errors(root: type[HemoError] = HemoError) -> Iterator[type[HemoError]]:
+    """Every class of the tree, root first."""
+    yield root
+    for child in root.__subclasses__():
+        yield from all_errors(child)

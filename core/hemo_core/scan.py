@@ -1,0 +1,161 @@
+"""A scan: ordered slices, their geometry and identity, and the quality codes found on the way.
+
+One scan is one series of one study (DICOM PS3.3 A.3), one NIfTI volume, one picture, or one folder of pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+Units = Literal["hu", "grey8"]
+SourceKind = Literal["dicom", "nifti", "image"]
+OrderFrom = Literal["position", "affine", "frame", "name", "single"]
+
+
+class Quality(StrEnum):
+    """What a reader of the report should know about the input before trusting the score."""
+
+    MISSING_SLICES = "missing_slices"
+    DUPLICATE_POSITIONS = "duplicate_positions"
+    GANTRY_TILT = "gantry_tilt"
+    VARIABLE_SPACING = "variable_spacing"
+    MIXED_KERNELS = "mixed_kernels"
+    WRAPPED_12_BIT = "wrapped_12_bit"
+    CLIPPED_RANGE = "clipped_range"
+    ZERO_PIXELS = "zero_pixels"
+    MONOCHROME1 = "monochrome1"
+    LOSSY_COMPRESSED = "lossy_compressed"
+    BLOCK_ARTEFACTS = "block_artefacts"
+    ORDER_FROM_NAMES = "order_from_names"
+    UNKNOWN_SPACING = "unknown_spacing"
+    UNKNOWN_WINDOW = "unknown_window"
+    NOT_AXIAL = "not_axial"
+    INVALID_UID = "invalid_uid"
+    THIN_SLICES_AVERAGED = "thin_slices_averaged"
+    IMPLAUSIBLE = "implausible"
+    PHANTOM = "phantom"
+    EXTRA_SLICES_DROPPED = "extra_slices_dropped"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """One image plane.
+
+    Attributes:
+        pixels: ``(rows, columns)``; float32 Hounsfield units or uint8 grey, see :attr:`Scan.units`.
+        source: path of its file below the input root, POSIX style.
+        sop_instance_uid: SOP Instance UID (0008,0018), with ``#frame`` for a multi-frame object; None for pictures.
+        position_mm: signed distance along the slice normal; None where the format has no geometry.
+    """
+
+    pixels: Pixels
+    source: str
+    sop_instance_uid: str | None = None
+    position_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How the slices lie in space.
+
+    Attributes:
+        order_from: what the order of the slices was derived from.
+        pixel_spacing_mm: (row, column) spacing.
+        slice_spacing_mm: median distance between neighbouring slice centres.
+        tilt_deg: gantry tilt, the angle between the slice normal and the table axis (0 if not tilted).
+    """
+
+    order_from: OrderFrom
+    pixel_spacing_mm: tuple[float, float] | None = None
+    slice_spacing_mm: float | None = None
+    tilt_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a series or file is not scored."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRef:
+    """What discovery knows of a scan before any pixel is read: one row of a job's manifest.
+
+    Attributes:
+        scan_id: 16 hex digits, stable on every machine: a hash of the sorted SOP Instance UIDs, else of the bytes.
+        root: name of the input root (a worker maps it to a mount point).
+        path: what a person would call the scan, relative to the root: the file, or the folder that holds the series.
+        files: its files, relative to the root, in no particular order for DICOM, in slice order for picture folders.
+        error: discovery already knows that it cannot be read; it gets a failed row.
+        rejection: it can be read but must not be scored (localizer, bone kernel …); it gets a rejected row.
+    """
+
+    scan_id: str
+    root: str
+    path: str
+    files: tuple[str, ...]
+    kind: SourceKind
+    study_uid: str | None = None
+    series_uid: str | None = None
+    series_description: str | None = None
+    duplicate_of: str | None = None
+    rejection: Rejection | None = None
+    error: Rejection | None = None
+    quality: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest row, JSON-ready."""
+        row: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
+        row["files"], row["quality"] = list(self.files), list(self.quality)
+        for name in ("rejection", "error"):
+            value: Rejection | None = getattr(self, name)
+            row[name] = None if value is None else {"code": value.code, "reason": value.reason}
+        return row
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> ScanRef:
+        """Inverse of :meth:`to_json`."""
+        values: dict[str, Any] = {name: row[name] for name in _PLAIN}
+        for name in ("rejection", "error"):
+            values[name] = None if row[name] is None else Rejection(**row[name])
+        return cls(files=tuple(row["files"]), quality=tuple(row["quality"]), **values)
+
+
+_PLAIN = (
+    "scan_id",
+    "root",
+    "path",
+    "kind",
+    "study_uid",
+    "series_uid",
+    "series_description",
+    "duplicate_of",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """A decoded scan. Patient names and ids are never kept.
+
+    Attributes:
+        slices: in anatomical order (by position, foot to head), at least one.
+        units: ``hu`` for Hounsfield units, ``grey8`` for pictures in an unknown or baked-in window.
+        quality: codes of :class:`Quality`, without duplicates, in order of discovery.
+        notes: one sentence for each quality code that has something to say, keyed by code.
+    """
+
+    ref: ScanRef
+    slices: tuple[Slice, ...]
+    units: Units
+    geometry: Geometry
+    quality: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)

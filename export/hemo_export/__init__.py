@@ -1,0 +1,1 @@
+"""Keras model in, checked and sealed ONNX bundle out."""

@@ -1,0 +1,1 @@
+"""Fits the CNN-LSTM-GRU. Imports nothing heavy until asked."""

@@ -1,0 +1,126 @@
+"""The network: a CNN reads each slice, an LSTM and then a GRU read the slices in order.
+
+Three models that share their layers: ``cnn`` (a slice → feature map A), ``sequence`` (embeddings → slice logits) and
+``head`` (A → pool → sequence), so that Grad-CAM can begin at A, and the whole as ``model``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hemo_core.contract import InputContract
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Hyper-parameters of the network.
+
+    Attributes:
+        stem: channels of the strided first convolution.
+        stages: output channels of the residual stages; each halves the picture's side.
+        lstm, gru: units in each direction.
+        dense: units of the dense layer before the slice logit.
+        dropout: rate before the recurrence and before the logit.
+    """
+
+    stem: int = 24
+    stages: tuple[int, ...] = (40, 80, 128, 192)
+    lstm: int = 64
+    gru: int = 48
+    dense: int = 32
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The models of one network; they share weights.
+
+    Attributes:
+        cnn: ``(n, H, W, C)`` → A ``(n, h, w, K)``.
+        sequence: embeddings ``(scans, slices, K)`` → logits ``(scans, slices, L)``.
+        head: A ``(scans, slices, h, w, K)`` → logits ``(scans, slices, L)``.
+        model: ``(scans, slices, H, W, C)`` → logits ``(scans, slices, L)``.
+    """
+
+    cnn: keras.Model
+    sequence: keras.Model
+    head: keras.Model
+    model: keras.Model
+
+
+def build_network(contract: InputContract, labels: int, arch: Architecture) -> Network:
+    """Build an untrained network.
+
+    Args:
+        contract: gives H, W and C.
+        labels: L, the number of logits of a slice.
+        arch: hyper-parameters.
+    """
+    import keras
+
+    from hemo_core.keras_layers import PerSlice
+
+    picture = (contract.height, contract.width, contract.channels)
+    cnn = build_cnn(picture, arch)
+    features = tuple(cnn.output_shape[1:])
+    sequence = build_sequence(features[-1], labels, arch)
+    maps = keras.Input((None, *features), name="features")  # (scans, slices, h, w, K)
+    pooled = keras.ops.mean(maps, axis=(2, 3))  # (scans, slices, K)
+    head = keras.Model(maps, sequence(pooled), name="head")
+    slices = keras.Input((None, *picture), name="slices")  # (scans, slices, H, W, C)
+    logits = head(PerSlice(cnn, name="per_slice")(slices))  # (scans, slices, L)
+    return Network(cnn, sequence, head, keras.Model(slices, logits, name="hemo"))
+
+
+def build_cnn(picture: tuple[int, int, int], arch: Architecture) -> keras.Model:
+    """A small residual CNN: ``(n, H, W, C)`` → A ``(n, H/32, W/32, K)`` for four stages, rounded up."""
+    import keras
+
+    slices = keras.Input(picture, name="slice")
+    x = _conv_norm(slices, arch.stem, kernel=5, strides=2, name="stem")  # (n, H/2, W/2, stem)
+    for number, channels in enumerate(arch.stages):
+        x = _residual_stage(x, channels, name=f"stage{number}")  # halves both sides
+    return keras.Model(slices, x, name="cnn")
+
+
+def build_sequence(embedding: int, labels: int, arch: Architecture) -> keras.Model:
+    """Bidirectional LSTM, then bidirectional GRU, then dense: ``(s, t, K)`` → ``(s, t, L)``."""
+    import keras
+
+    layers = keras.layers
+    embeddings = keras.Input((None, embedding), name="embeddings")  # (s, t, K)
+    x = layers.Dropout(arch.dropout)(embeddings)
+    lstm = layers.LSTM(arch.lstm, return_sequences=True, name="lstm")
+    x = layers.Bidirectional(lstm, name="bi_lstm")(x)  # (s, t, 2·lstm)
+    gru = layers.GRU(arch.gru, return_sequences=True, name="gru")
+    x = layers.Bidirectional(gru, name="bi_gru")(x)  # (s, t, 2·gru)
+    x = layers.Concatenate(name="skip")([x, embeddings])  # (s, t, 2·gru + K)
+    x = layers.Dense(arch.dense, activation="relu", name="dense")(x)  # (s, t, dense)
+    x = layers.Dropout(arch.dropout)(x)
+    logits = layers.Dense(labels, name="logits")(x)  # (s, t, L)
+    return keras.Model(embeddings, logits, name="sequence")
+
+
+def _conv_norm(x: Any, channels: int, *, kernel: int = 3, strides: int = 1, relu: bool = True, name: str) -> Any:
+    """Convolution, batch normalisation, optionally ReLU."""
+    import keras
+
+    layers = keras.layers
+    x = layers.Conv2D(channels, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def _residual_stage(x: Any, channels: int, *, name: str) -> Any:
+    """Max-pool to half the side, widen, and one residual block (He 2016, arXiv:1512.03385)."""
+    import keras
+
+    layers = keras.layers
+    x = layers.MaxPooling2D(2, padding="same", name=f"{name}_pool")(x)
+    x = _conv_norm(x, channels, name=f"{name}_widen")
+    y = _conv_norm(x, channels, relu=False, name=f"{name}_residual")
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))

@@ -1,0 +1,1 @@
+"""Celery workers: scan chunks in, reports out."""
