@@ -21,7 +21,7 @@ class Architecture:
 
     Attributes:
         stem: channels of the strided first convolution.
-        stages: output channels of the residual stages; each halves the picture's side.
+        stages: output channels of the residual stages; each but the last halves the picture's side.
         lstm, gru: units in each direction.
         dense: units of the dense layer before the slice logit.
         dropout: rate before the recurrence and before the logit.
@@ -77,13 +77,17 @@ def build_network(contract: InputContract, labels: int, arch: Architecture) -> N
 
 
 def build_cnn(picture: tuple[int, int, int], arch: Architecture) -> keras.Model:
-    """A small residual CNN: ``(n, H, W, C)`` → A ``(n, H/32, W/32, K)`` for four stages, rounded up."""
+    """A small residual CNN: ``(n, H, W, C)`` → A ``(n, H/16, W/16, K)`` for four stages, rounded up.
+
+    The last stage keeps the side, so that a heat map of A still tells where.
+    """
     import keras
 
     slices = keras.Input(picture, name="slice")
     x = _conv_norm(slices, arch.stem, kernel=5, strides=2, name="stem")  # (n, H/2, W/2, stem)
     for number, channels in enumerate(arch.stages):
-        x = _residual_stage(x, channels, name=f"stage{number}")  # halves both sides
+        last = number == len(arch.stages) - 1
+        x = _residual_stage(x, channels, halve=not last, name=f"stage{number}")  # (n, side, side, channels)
     return keras.Model(slices, x, name="cnn")
 
 
@@ -115,12 +119,13 @@ def _conv_norm(x: Any, channels: int, *, kernel: int = 3, strides: int = 1, relu
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def _residual_stage(x: Any, channels: int, *, name: str) -> Any:
-    """Max-pool to half the side, widen, and one residual block (He 2016, arXiv:1512.03385)."""
+def _residual_stage(x: Any, channels: int, *, halve: bool, name: str) -> Any:
+    """Optionally max-pool to half the side, widen, and one residual block (He 2016, arXiv:1512.03385)."""
     import keras
 
     layers = keras.layers
-    x = layers.MaxPooling2D(2, padding="same", name=f"{name}_pool")(x)
+    if halve:
+        x = layers.MaxPooling2D(2, padding="same", name=f"{name}_pool")(x)
     x = _conv_norm(x, channels, name=f"{name}_widen")
     y = _conv_norm(x, channels, relu=False, name=f"{name}_residual")
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))
