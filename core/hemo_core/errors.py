@@ -1,44 +1,45 @@
 """The one error tree of hemo-batch. Every class has a stable ``code``; reports, logs and exit codes use it.
 
-    HemoError                       error
-    ├── UsageError                  usage                 exit 2
-    │   ├── SettingsError           bad_settings
-    │   ├── MissingExtra            missing_extra
-    │   └── NoInput                 no_input
-    ├── ScanError                   scan_error            a row of its own; the job goes on
-    │   ├── FileMissing             file_missing
-    │   ├── FileUnreadable          file_unreadable
-    │   ├── EmptyFile               empty_file
-    │   ├── UnknownFormat           unknown_format
-    │   ├── Truncated               truncated
-    │   ├── NoPixels                no_pixels
-    │   ├── CodecMissing            codec_missing
-    │   ├── DecodeFailed            decode_failed
-    │   ├── TooLarge                too_large
-    │   ├── BadGeometry             bad_geometry
-    │   ├── NonFinite               non_finite
-    │   ├── Implausible             implausible
-    │   ├── LateSlice               late_slice
-    │   ├── Poison                  poison
-    │   └── ScoringFailed           scoring_failed
-    ├── BrokerError                 broker_unreachable    exit 3
-    │   └── BrokerInsecure          broker_insecure
-    ├── BundleError                 bundle_refused        exit 4
-    │   ├── BundleMissing           bundle_missing
-    │   ├── BundleAltered           bundle_altered
-    │   ├── BundleSchema            bundle_schema
-    │   └── BundleUnsafe            bundle_unsafe
-    ├── DeviceError                 device_unavailable    exit 5
-    ├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
-    ├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
-    ├── JobError                    job_error
-    │   ├── JobNotFound             job_not_found
-    │   └── JobExists               job_exists
-    ├── DatasetError                dataset_invalid
-    │   └── PatientLeak             patient_leak
-    ├── TrainingError               training_failed
-    └── ExportError                 export_failed
-        └── ParityError             parity_failed
+HemoError                       error
+├── UsageError                  usage                 exit 2
+│   ├── SettingsError           bad_settings
+│   ├── MissingExtra            missing_extra
+│   └── NoInput                 no_input
+├── ScanError                   scan_error            a row of its own; the job goes on
+│   ├── FileMissing             file_missing
+│   ├── FileUnreadable          file_unreadable
+│   ├── EmptyFile               empty_file
+│   ├── UnknownFormat           unknown_format
+│   ├── Truncated               truncated
+│   ├── NoPixels                no_pixels
+│   ├── CodecMissing            codec_missing
+│   ├── DecodeFailed            decode_failed
+│   ├── TooLarge                too_large
+│   ├── BadGeometry             bad_geometry
+│   ├── NonFinite               non_finite
+│   ├── Implausible             implausible
+│   ├── LateSlice               late_slice
+│   ├── Poison                  poison
+│   └── ScoringFailed           scoring_failed
+├── BrokerError                 broker_unreachable    exit 3
+│   └── BrokerInsecure          broker_insecure
+├── BundleError                 bundle_refused        exit 4
+│   ├── BundleMissing           bundle_missing
+│   ├── BundleAltered           bundle_altered
+│   ├── BundleSchema            bundle_schema
+│   └── BundleUnsafe            bundle_unsafe
+├── DeviceError                 device_unavailable    exit 5
+├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
+├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
+├── ReportInvalid               report_invalid        a file that should be a report is none
+├── JobError                    job_error
+│   ├── JobNotFound             job_not_found
+│   └── JobExists               job_exists
+├── DatasetError                dataset_invalid
+│   └── PatientLeak             patient_leak
+├── TrainingError               training_failed
+└── ExportError                 export_failed
+    └── ParityError             parity_failed
 """
 
 from __future__ import annotations
@@ -253,6 +254,12 @@ class SinkError(HemoError):
     """Reports cannot be written (disk full, read-only); no scan is failed for it."""
 
     code = "sink_failed"
+
+
+class ReportInvalid(HemoError):
+    """A file that should be a report is torn, foreign or of a newer schema."""
+
+    code = "report_invalid"
 
 
 class JobError(HemoError):

@@ -1,0 +1,70 @@
+"""The words people read. Every sentence about a result comes from here, so that none promises too much.
+
+A scan without a finding is never called anything but "no finding by the model": nobody has read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hemo_core.scan import Quality
+
+STATEMENT = (
+    "Research use only, not a medical device. The output comes from a model, not from a reader. "
+    "A scan without a finding has not been read by anyone."
+)
+
+LABEL_TEXT: Mapping[str, str] = MappingProxyType(
+    {
+        "hemorrhage": "hemorrhage suspected by the model",
+        "review": "review: a slice scores above the threshold",
+        "no_finding": "no finding by the model",
+    }
+)
+
+OUTCOME_TEXT: Mapping[str, str] = MappingProxyType(
+    {
+        "scored": "scored by the model",
+        "rejected": "not scored: not a series the model is made for",
+        "failed": "not scored: the scan could not be processed",
+        "cancelled": "not scored: the job was cancelled first",
+    }
+)
+
+HEATMAP_TEXT: Mapping[str, str] = MappingProxyType(
+    {
+        "drawn": "heat map drawn over the slice",
+        "empty_heatmap": "no heat map: no place in this slice raises the score",
+    }
+)
+
+QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
+    {
+        Quality.MISSING_SLICES: "Slices are missing from the series: a bleed may lie in a gap.",
+        Quality.DUPLICATE_POSITIONS: "Several slices lie at the same position; one of each was used.",
+        Quality.GANTRY_TILT: "The gantry was tilted; the slices were scored as acquired.",
+        Quality.VARIABLE_SPACING: "The distance between slices changes within the series.",
+        Quality.MIXED_KERNELS: "Slices were reconstructed with different kernels.",
+        Quality.WRAPPED_12_BIT: "Stored values had wrapped around at 12 bits and were unwrapped.",
+        Quality.CLIPPED_RANGE: "The stored values do not span the whole Hounsfield range.",
+        Quality.ZERO_PIXELS: "Some slices hold nothing but one value.",
+        Quality.MONOCHROME1: "Stored inverted (MONOCHROME1); it was turned back.",
+        Quality.LOSSY_COMPRESSED: "Compressed with loss before it came here; subtle blood may be gone.",
+        Quality.BLOCK_ARTEFACTS: "Compression blocks are visible; the score is not to be relied on.",
+        Quality.ORDER_FROM_NAMES: "The order of the slices was taken from file names.",
+        Quality.UNKNOWN_SPACING: "The distance between slices is not known.",
+        Quality.UNKNOWN_WINDOW: "The picture's window is not known; grey levels are not Hounsfield units.",
+        Quality.NOT_AXIAL: "The slices are not axial; the model was trained on axial slices.",
+        Quality.INVALID_UID: "Identifiers break the DICOM rules; they were kept as they are.",
+        Quality.THIN_SLICES_AVERAGED: "Thin slices were averaged to the model's spacing before scoring.",
+        Quality.IMPLAUSIBLE: "Does not look like a head CT; it was scored on request.",
+        Quality.PHANTOM: "A synthetic phantom, not a patient.",
+        Quality.EXTRA_SLICES_DROPPED: "Slices that do not belong to the series were left out.",
+    }
+)
+
+
+def quality_text(code: str) -> str:
+    """What a quality code means, in one plain sentence; the code itself if it is not known here."""
+    return QUALITY_TEXT.get(code, code)
