@@ -1,0 +1,33 @@
+"""Jobs: submit, progress, cancel, resume, retry; and what workers need to work them off."""
+
+from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, read_header
+from hemo_core.jobs.manifest import IGNORED_FILE, INDEX_FILE, MANIFEST_FILE, Manifest
+from hemo_core.jobs.progress import Ending, JobState, Progress
+from hemo_core.jobs.store import POLL_S, Claim, JobStore, Marked
+from hemo_core.jobs.submit import cancel, endings_on_disk, enqueue, new_job_id, resume, retry_failed, submit
+
+__all__ = [
+    "HEADER_FILE",
+    "IGNORED_FILE",
+    "INDEX_FILE",
+    "MANIFEST_FILE",
+    "POLL_S",
+    "Claim",
+    "Ending",
+    "JobHeader",
+    "JobOptions",
+    "JobState",
+    "JobStore",
+    "Manifest",
+    "Marked",
+    "Priority",
+    "Progress",
+    "cancel",
+    "endings_on_disk",
+    "enqueue",
+    "new_job_id",
+    "read_header",
+    "resume",
+    "retry_failed",
+    "submit",
+]

@@ -1,0 +1,194 @@
+"""Submit, cancel, resume and retry: what needs the job's folder or the queue besides the job's state."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hemo_core.errors import JobExists, NoInput, SinkError
+from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, check_job_id, read_header, utc_now
+from hemo_core.jobs.manifest import Manifest, write_ignored, write_manifest
+from hemo_core.jobs.progress import Progress
+from hemo_core.jobs.store import JobStore
+from hemo_core.queue import make_app, queue_name, send_chunks
+from hemo_core.scan import ScanRef
+
+CHUNK_SIZE = 32
+_BATCH = 1000
+
+
+class BundleName(Protocol):
+    """What a job says about its model; :class:`hemo_core.bundle.Bundle` has it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the bundle."""
+
+    @property
+    def version(self) -> str:
+        """Semantic version."""
+
+    @property
+    def digest(self) -> str:
+        """Digest over everything in it."""
+
+
+def new_job_id() -> str:
+    """A job id that sorts by time: ``20261121-185439-3f2a``."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def submit(
+    store: JobStore,
+    job_dir: Path,
+    refs: Iterable[ScanRef],
+    *,
+    bundle: BundleName,
+    ignored: Iterable[tuple[str, str]] = (),
+    output_root: str = "out",
+    output_path: str | None = None,
+    options: JobOptions | None = None,
+    priority: Priority = "normal",
+    chunk_size: int = CHUNK_SIZE,
+) -> JobHeader:
+    """Write the job's folder and enqueue its chunks. The folder's name is the job's id.
+
+    Args:
+        store: the broker.
+        job_dir: made here; a worker finds it as ``output_path`` (default: the folder's name) below ``output_root``.
+        refs: streamed; memory does not grow with their number.
+        ignored: path and reason of what discovery left out; read after ``refs`` has ended.
+        bundle: the model that must score this job.
+
+    Raises:
+        JobExists: the folder, or the broker, already has this job.
+        NoInput: not a single scan.
+        SinkError: the disk refuses.
+        BrokerError: the broker is away; the folder is kept, and ``resume`` goes on from there.
+    """
+    job = check_job_id(job_dir.name)
+    if (job_dir / HEADER_FILE).exists():
+        raise JobExists("this folder already holds a job", path=str(job_dir), hint="resume it, or choose another")
+    store.ping()
+    _make_folder(job_dir)
+    total, roots = write_manifest(job_dir, refs)
+    write_ignored(job_dir, ignored)
+    if total == 0:
+        raise NoInput("no scan found", hint=f"{job_dir / 'ignored.csv'} says what was left out and why")
+    header = JobHeader(
+        job=job,
+        created=utc_now(),
+        roots=tuple(sorted(roots)),
+        total=total,
+        chunk_size=chunk_size,
+        bundle_name=bundle.name,
+        bundle_version=bundle.version,
+        bundle_digest=bundle.digest,
+        output_root=output_root,
+        output_path=output_path or job,
+        options=options or JobOptions(),
+        priority=priority,
+    )
+    _write_whole(job_dir / HEADER_FILE, header.dumps().encode())
+    store.create(header)
+    enqueue(store, header, range(header.chunks))
+    return header
+
+
+def cancel(store: JobStore, job: str) -> Progress:
+    """Stop a job: what is open becomes cancelled, scans in flight may still end. Raises JobNotFound, BrokerError."""
+    header = store.header(job)
+    if store.cancel(job):
+        enqueue(store, header, (0,))  # a worker finds nothing open and writes the summary
+    return store.progress(job)
+
+
+def resume(store: JobStore, job_dir: Path) -> int:
+    """Run what is missing. Rebuilds the broker's state from the reports if the broker has lost it.
+
+    Returns:
+        How many scans are open now.
+
+    Raises:
+        JobNotFound: no job in that folder.
+        BrokerError: the broker is away.
+    """
+    return _reopen(store, job_dir, failed_too=False)
+
+
+def retry_failed(store: JobStore, job_dir: Path) -> int:
+    """Run the failed scans again, and what is missing. Returns and raises like :func:`resume`."""
+    return _reopen(store, job_dir, failed_too=True)
+
+
+def enqueue(store: JobStore, header: JobHeader, chunks: Sequence[int]) -> None:
+    """Send messages for these chunks. Raises BrokerError."""
+    app, queue = make_app(store.url), queue_name(header.bundle_digest)
+    try:
+        for start in range(0, len(chunks), _BATCH):
+            store.enqueuing(header.job)
+            messages = ((header.job, *header.bounds(chunk)) for chunk in chunks[start : start + _BATCH])
+            send_chunks(app, queue, header.priority, messages)
+        store.enqueued(header.job)
+    finally:
+        app.close()
+
+
+def endings_on_disk(job_dir: Path) -> dict[str, bytes]:
+    """The bitmaps of a job's state, from its manifest and the reports in its folder."""
+    with Manifest(job_dir) as manifest:
+        bits = {name: np.zeros(len(manifest), np.uint8) for name in ("scored", "failed", "rejected")}
+        for row, ref in enumerate(manifest):
+            outcome = _outcome(job_dir / "scans" / ref.scan_id / "report.json")
+            if outcome in bits:
+                bits[outcome][row] = 1
+    return {name: np.packbits(values).tobytes() for name, values in bits.items()}
+
+
+def _reopen(store: JobStore, job_dir: Path, *, failed_too: bool) -> int:
+    header = read_header(job_dir)
+    store.ping()
+    if not store.exists(header.job):
+        store.create(header, endings_on_disk(job_dir))
+    missing = store.reopen(header, failed_too=failed_too)
+    if missing:
+        enqueue(store, header, store.unleased_chunks(header))
+    elif not store.progress(header.job).summarised:
+        enqueue(store, header, (0,))
+    return missing
+
+
+def _outcome(report: Path) -> str:
+    """The outcome a report names; empty where there is no whole report."""
+    try:
+        body = json.loads(report.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    return str(body.get("outcome", "")) if isinstance(body, dict) else ""
+
+
+def _make_folder(job_dir: Path) -> None:
+    try:
+        job_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise SinkError(f"cannot make the job's folder: {problem.strerror}", path=str(job_dir)) from problem
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as problem:
+        raise SinkError(f"cannot write: {problem.strerror}", path=str(path)) from problem
