@@ -1,0 +1,73 @@
+"""The model card: what the model was trained on, how it was measured, what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEADER = """# Model card: {name}
+
+**For research only. Not a medical device. A scan without a finding by this model has not been read by anyone.**
+
+A CNN reads each slice, a bidirectional LSTM and then a bidirectional GRU read the slices in order. Output: one logit a
+slice for intracranial hemorrhage; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
+Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on validation patients.
+Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
+
+## Training data
+
+| source | side | patients | slices | positive slices |
+|---|---|---|---|---|
+"""
+
+_LIMITS = """
+## Read this before trusting a number
+
+- Few patients: see the intervals. The figures hold for scans like those of the named sources and for no others.
+- Validation patients chose the epoch, the temperature and the threshold, so their figures are optimistic. Test patients
+  were scored once, after everything was fixed.
+- Sources labelled "phe-sich" hold bleeding patients only: their exam figures say nothing about specificity.
+- Single slices whose patients are unknown were used for training only and are never scored.
+- Licence of the weights: {licence}.
+"""
+
+
+def model_card(run: Mapping[str, Any]) -> str:
+    """Markdown from a run's manifest."""
+    scoring, contract = run["scoring"], run["input"]
+    windows = ", ".join(f"window {w['level']:g}/{w['width']:g} HU" for w in contract["windows"])
+    header = _HEADER.format(
+        name=run["name"],
+        beta=scoring["beta"],
+        temperature=scoring["temperature"],
+        threshold=scoring["threshold"],
+        height=contract["height"],
+        width=contract["width"],
+        windows=windows,
+        spacing=contract["slice_spacing_mm"],
+    )
+    sources = "".join(
+        f"| {row['source']} | {row['side']} | {row['patients']} | {row['slices']} | {row['positive_slices']} |\n"
+        for row in run["data"]["sources"]
+    )
+    return header + sources + _figures(run["metrics"]) + _LIMITS.format(licence=run["licence"])
+
+
+def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        "\n## Figures\n\n95 % intervals; AUC by a bootstrap over patients, sensitivity and specificity by Wilson.\n\n"
+        "| data | unit | n (positive) | patients | AUC | sensitivity | specificity |\n|---|---|---|---|---|---|---|\n"
+    ]
+    for side, sources in metrics.items():
+        for source, units in sources.items():
+            for unit, one in units.items():
+                figures = " | ".join(_cell(one[name]) for name in ("auc", "sensitivity", "specificity"))
+                count = f"{one['count']} ({one['positive']})"
+                rows.append(f"| {source} {side} | {unit} | {count} | {one['patients']} | {figures} |\n")
+    return "".join(rows)
+
+
+def _cell(interval: Mapping[str, float] | None) -> str:
+    if interval is None:
+        return "–"
+    return f"{interval['value']:.3f} [{interval['low']:.3f}–{interval['high']:.3f}]"

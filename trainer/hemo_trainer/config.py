@@ -1,0 +1,217 @@
+"""Every hyper-parameter of a training run, read from one TOML file. Unknown keys are errors, never ignored."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from hemo_core.contract import InputContract, Window
+from hemo_core.errors import SettingsError
+from hemo_trainer.model import Architecture
+
+Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "folder"]
+_Section = TypeVar("_Section")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """One data set.
+
+    Attributes:
+        layout: how the folder is organised; names the adapter in :mod:`hemo_trainer.datasets`.
+        path: the folder; relative paths are relative to the TOML file.
+        share: relative weight of this source when a batch is drawn.
+        train_only: never score it (its patients are unknown).
+    """
+
+    layout: Layout
+    path: str
+    share: float = 1.0
+    train_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """How patients without a published split are assigned.
+
+    Attributes:
+        val, test: fractions of patients; assigned by a hash of source and patient, so more data moves nobody.
+        salt: changes the assignment.
+    """
+
+    val: float = 0.15
+    test: float = 0.15
+    salt: str = "hemo"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchConfig:
+    """What one training step sees.
+
+    Attributes:
+        series_slices: slices in sub-series a step; filled with sub-series of one of ``lengths``.
+        lengths: lengths of the sub-series, drawn at random.
+        singles: single slices a step, as sequences of length one.
+        positive_share: share of single slices drawn from positives.
+        positive_series_share: share of sub-series that hold a positive slice, where the source has any.
+    """
+
+    series_slices: int = 24
+    lengths: tuple[int, ...] = (4, 6, 8, 12)
+    singles: int = 24
+    positive_share: float = 0.4
+    positive_series_share: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """Strength of the random changes; geometry is drawn once a sequence, noise once a slice.
+
+    Attributes:
+        rotation_deg, shift, zoom: largest rotation, shift (fraction of the side) and relative change of scale.
+        flip: probability of a left-right flip.
+        reverse: probability of reading a sub-series from head to foot.
+        brightness, contrast, gamma: largest change of grey (fraction of full scale), of log gain and of log gamma.
+        noise: largest standard deviation of added noise (fraction of full scale).
+        blur: largest sigma of a Gaussian blur, pixels.
+        jpeg: probability of a JPEG round trip at quality 30–90.
+        marks: probability of a burnt-in letter outside the head.
+        erase: probability that a rectangle is blanked.
+        untouched: probability that grey levels stay as they are.
+    """
+
+    rotation_deg: float = 20.0
+    shift: float = 0.07
+    zoom: float = 0.15
+    flip: float = 0.5
+    reverse: float = 0.5
+    brightness: float = 0.12
+    contrast: float = 0.35
+    gamma: float = 0.3
+    noise: float = 0.05
+    blur: float = 1.0
+    jpeg: float = 0.2
+    marks: float = 0.1
+    erase: float = 0.1
+    untouched: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """The optimisation.
+
+    Attributes:
+        epochs, steps: an epoch is ``steps`` optimiser steps, whatever the size of the data.
+        learning_rate: peak of a warm-up and cosine schedule.
+        warmup: epochs of linear warm-up.
+        weight_decay, clip_norm, label_smoothing: AdamW and loss settings.
+        ema: momentum of the moving average of the weights that is validated and released.
+        slice_weight, scan_weight, aux_weight: weights of the losses of slice logits, of the pooled scan logit and of
+            the CNN's own auxiliary logit (training only).
+        beta: sharpness of the scan logit.
+        patience: epochs without a better validation score until training stops.
+        target_sensitivity: slice and scan sensitivity on validation data that the threshold is locked at.
+    """
+
+    epochs: int = 40
+    steps: int = 100
+    learning_rate: float = 1.5e-3
+    warmup: int = 2
+    weight_decay: float = 2e-3
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.02
+    ema: float = 0.99
+    slice_weight: float = 1.0
+    scan_weight: float = 0.5
+    aux_weight: float = 0.5
+    beta: float = 1.0
+    patience: int = 15
+    target_sensitivity: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A whole training run."""
+
+    name: str
+    sources: tuple[DataSource, ...]
+    seed: int = 20
+    labels: tuple[str, ...] = ("hemorrhage",)
+    input: InputContract = field(default_factory=InputContract)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    architecture: Architecture = field(default_factory=Architecture)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form, for the run's manifest."""
+        return asdict(self)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: no such file, not TOML, an unknown key, a value of the wrong type, or no data source.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read as TOML: {error}", path=str(path)) from error
+    return _parse(data, path)
+
+
+def _parse(data: Mapping[str, Any], path: Path) -> TrainConfig:
+    sections = {"input", "split", "architecture", "batch", "augment", "fit", "sources"}
+    plain = {key: value for key, value in data.items() if key not in sections}
+    sources = tuple(_source(row, path) for row in data.get("sources", ()))
+    if not sources:
+        raise SettingsError("names no data", path=str(path), hint="add a [[sources]] table with layout and path")
+    if "labels" in plain:
+        plain["labels"] = tuple(plain["labels"])
+    return _section(
+        TrainConfig,
+        {
+            "name": path.stem,
+            **plain,
+            "sources": sources,
+            "input": _input(data.get("input", {}), path),
+            "split": _section(SplitConfig, data.get("split", {}), path),
+            "architecture": _section(Architecture, data.get("architecture", {}), path),
+            "batch": _section(BatchConfig, data.get("batch", {}), path),
+            "augment": _section(AugmentConfig, data.get("augment", {}), path),
+            "fit": _section(FitConfig, data.get("fit", {}), path),
+        },
+        path,
+    )
+
+
+def _source(row: Mapping[str, Any], path: Path) -> DataSource:
+    source = _section(DataSource, row, path)
+    folder = (path.parent / source.path).resolve()
+    return DataSource(source.layout, str(folder), source.share, source.train_only)
+
+
+def _input(row: Mapping[str, Any], path: Path) -> InputContract:
+    values = dict(row)
+    if "windows" in values:
+        values["windows"] = tuple(_section(Window, window, path) for window in values["windows"])
+    return _section(InputContract, values, path)
+
+
+def _section(kind: type[_Section], values: Mapping[str, Any], path: Path) -> _Section:
+    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SettingsError(
+            f"unknown key {unknown[0]!r} for {kind.__name__}", path=str(path), hint=f"known: {', '.join(sorted(known))}"
+        )
+    tupled = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return kind(**tupled)
+    except TypeError as error:
+        raise SettingsError(str(error), path=str(path)) from error

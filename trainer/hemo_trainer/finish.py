@@ -1,0 +1,165 @@
+"""After the last epoch: calibrate, measure, and write what the exporter needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hemo_core import __version__
+from hemo_core.contract import ScoringContract
+from hemo_trainer.calibrate import lock_scoring
+from hemo_trainer.card import model_card
+from hemo_trainer.config import TrainConfig
+from hemo_trainer.data import TrainingData
+from hemo_trainer.datasets.record import Split
+from hemo_trainer.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
+from hemo_trainer.model import Network
+from hemo_trainer.plots import plot_confusion, plot_roc, plot_samples
+from hemo_trainer.predict import KerasSliceModel, SeriesPrediction, predict_series
+
+WEIGHTS_LICENCE = "research use only, non-commercial (because of the training data); see LICENSE-WEIGHTS.md"
+Predictions = dict[str, list[SeriesPrediction]]
+
+
+def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: Path) -> None:
+    """Lock calibration and threshold on validation patients, score test patients once, write the run's files.
+
+    Args:
+        config, data: of the run.
+        network: with the best weights.
+        out: the run folder.
+    """
+    predictions: dict[Split, Predictions] = {
+        side: {
+            source: list(predict_series(KerasSliceModel(network), series, data.pixels_of))
+            for source, series in data.scored_series(side).items()
+        }
+        for side in ("val", "test")
+    }
+    locked_on = [prediction for one in predictions["val"].values() for prediction in one]
+    scoring = lock_scoring(
+        slice_scores(locked_on),
+        exam_scores(locked_on, config.fit.beta),
+        config.labels,
+        config.fit.beta,
+        config.fit.target_sensitivity,
+    )
+    metrics = {side: _measure(predictions[side], scoring) for side in ("val", "test")}
+    _write_evidence(predictions, scoring, metrics, data, out)
+    _write_models(network, out)
+    run = _manifest(config, data, scoring, metrics)
+    (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
+
+
+def _measure(predictions: Predictions, scoring: ScoringContract) -> dict[str, Any]:
+    return {
+        source: {
+            "slice": _figures(slice_scores(one), scoring),
+            "exam": _figures(exam_scores(one, scoring.beta), scoring),
+        }
+        for source, one in predictions.items()
+    }
+
+
+def _figures(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
+    interval = auc(scored)
+    return {
+        "count": len(scored.labels),
+        "positive": int(scored.labels.sum()),
+        "patients": len(set(scored.patients.tolist())),
+        "auc": None if interval is None else interval.to_json(),
+        **at_threshold(scored, scoring),
+    }
+
+
+def _write_evidence(
+    predictions: dict[Split, Predictions],
+    scoring: ScoringContract,
+    metrics: dict[str, dict[str, Any]],
+    data: TrainingData,
+    out: Path,
+) -> None:
+    """Figures that show no picture go to ``evidence/``, which travels; pictures of patients stay in the run folder."""
+    evidence = out / "evidence"
+    evidence.mkdir(exist_ok=True)
+    scored = {
+        f"{source} {side}": slice_scores(one)
+        for side, by_source in predictions.items()
+        for source, one in by_source.items()
+    }
+    matrices = {
+        f"{source} {side} slices": figures["slice"]["confusion_matrix"]
+        for side, by_source in metrics.items()
+        for source, figures in by_source.items()
+    }
+    if scored:
+        plot_roc(scored, evidence / "roc.png")
+        plot_confusion(matrices, evidence / "confusion.png")
+    reports = [
+        f"{source} {side} {unit}s\n{figures[unit]['classification_report']}"
+        for side, by_source in metrics.items()
+        for source, figures in by_source.items()
+        for unit in ("slice", "exam")
+    ]
+    (evidence / "classification_report.txt").write_text("\n".join(reports), encoding="utf-8")
+    (evidence / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    validated = [prediction for one in predictions["val"].values() for prediction in one]
+    plot_samples(validated, data, scoring.temperature, out / "sample_predictions.png")
+
+
+def _write_models(network: Network, out: Path) -> None:
+    for name in ("model", "head", "cnn", "sequence"):
+        getattr(network, name).save(out / f"{name}.keras")
+
+
+def _manifest(
+    config: TrainConfig, data: TrainingData, scoring: ScoringContract, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    import keras
+
+    return {
+        "name": config.name,
+        "input": config.input.to_json(),
+        "scoring": scoring.to_json(),
+        "metrics": metrics,
+        "data": {
+            "fingerprint": data.fingerprint,
+            "split_hash": data.split_hash,
+            "sources": _source_counts(data),
+        },
+        "architecture": config.to_json()["architecture"],
+        "fit": config.to_json()["fit"],
+        "seed": config.seed,
+        "git_commit": _git_commit(),
+        "licence": WEIGHTS_LICENCE,
+        "versions": {"hemo-batch": __version__, "keras": keras.__version__, "backend": keras.backend.backend()},
+    }
+
+
+def _source_counts(data: TrainingData) -> list[dict[str, Any]]:
+    return [
+        {"source": source, "side": side, **_counts([record for record in data.sides[side] if record.source == source])}
+        for source in sorted({record.source for record in data.records})
+        for side in data.sides
+        if any(record.source == source for record in data.sides[side])
+    ]
+
+
+def _counts(records: Sequence[Any]) -> dict[str, int]:
+    return {
+        "patients": len({record.patient_key for record in records}),
+        "slices": len(records),
+        "positive_slices": sum(record.label for record in records),
+    }
+
+
+def _git_commit() -> str | None:
+    """Commit of the code that trained, None outside a checkout."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None
