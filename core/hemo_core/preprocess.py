@@ -50,7 +50,7 @@ def prepare(scan: Scan, contract: InputContract) -> Prepared:
     groups = slice_groups(len(scan.slices), scan.geometry.slice_spacing_mm, contract.slice_spacing_mm)
     pictures, boxes = [], []
     for group in groups:
-        channels = _windowed(scan, group, contract.windows)
+        channels = windowed(scan, group, contract.windows)
         box = head_box(channels[..., 0], contract.crop_margin)
         pictures.append(crop_resize(channels, box, contract.height, contract.width))
         boxes.append(box)
@@ -68,7 +68,7 @@ def apply_window(pixels: Float, window: Window) -> Grey:
     """Linear clamp of Hounsfield units to 8-bit grey, same shape (DICOM PS3.3 C.11.2.1.3.2, LINEAR_EXACT)."""
     low = window.level - window.width / 2
     grey = (np.asarray(pixels, np.float32) - np.float32(low)) * np.float32(255.0 / window.width)
-    return np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(grey, 0, 255)), np.uint8)
 
 
 def slice_groups(count: int, spacing_mm: float | None, target_mm: float) -> tuple[tuple[int, ...], ...]:
@@ -77,10 +77,11 @@ def slice_groups(count: int, spacing_mm: float | None, target_mm: float) -> tupl
     return tuple(tuple(range(first, min(first + per_group, count))) for first in range(0, count, per_group))
 
 
-def _windowed(scan: Scan, group: tuple[int, ...], windows: tuple[Window, ...]) -> Grey:
-    """One model slice at source size: uint8 ``(rows, columns, C)``."""
+def windowed(scan: Scan, group: tuple[int, ...], windows: tuple[Window, ...]) -> Grey:
+    """One model slice, the mean of the source slices of ``group``, at source size: uint8 ``(rows, columns, C)``."""
     members = [scan.slices[index].pixels for index in group]
-    mean = members[0] if len(members) == 1 else np.mean(np.stack(members), axis=0, dtype=np.float32)
+    whole = np.stack([np.asarray(member, np.float32) for member in members]) if len(members) > 1 else None
+    mean = members[0] if whole is None else np.mean(whole, axis=0, dtype=np.float32)
     if scan.units == "grey8":
         grey = np.rint(mean).astype(np.uint8) if mean.dtype != np.uint8 else mean
         return np.repeat(np.asarray(grey, np.uint8)[..., None], len(windows), axis=-1)
