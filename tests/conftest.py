@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.append(str(REPOSITORY / "tests" / "support"))
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,12 @@ def real_data() -> Path:
     if not (folder / "splits.csv").is_file():
         pytest.skip(f"needs the public head-CT pack (set HEMO_DATA); none at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle with a tiny model (64×64 input), exported as a real one is. Read it, do not change it."""
+    pytest.importorskip("tf2onnx", reason="needs the export extra")
+    from tiny import write_bundle
+
+    return write_bundle(tmp_path_factory.mktemp("tiny")).path

@@ -1,0 +1,130 @@
+"""Grad-CAM of single slices (Selvaraju et al. 2017, arXiv:1610.02391), from the feature maps the CNN already gave.
+
+The map of slice t explains its own logit z_t with respect to its own feature map A_t: ReLU(Σ_k α_k·A_k) with α_k the
+spatial mean of ∂z_t/∂A_tk. Where the head begins with a global average pool, ∂z_t/∂A_tk is the same at every position,
+∂z_t/∂e_tk ÷ (h·w) with e the embedding, so the gradient of the small recurrent half is all that is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from hemo_core.bundle import HEAD, Bundle
+from hemo_core.errors import BundleSchema
+from hemo_core.keras_file import load_keras
+
+Float: TypeAlias = npt.NDArray[np.float32]
+
+_POOLED_ROWS = 4096
+_GENERAL_VALUES = 32 * 1024 * 1024
+
+
+class Explainer:
+    """Heat maps through the TensorFlow head, on the CPU. Load it once, in the process that uses it.
+
+    Args:
+        bundle: an opened bundle; ``explain.path`` says whether the fast path holds.
+        threads: TensorFlow's threads for one operation (default ``HEMO_TF_THREADS``, else 1).
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        head = load_keras(bundle.path / HEAD, threads=threads)
+        self._pooled = bundle.pooled
+        if not self._pooled:
+            self._gradient = _compiled(head, tuple(head.input_shape[2:]))
+            return
+        try:
+            sequence = head.get_layer("sequence")
+        except ValueError as error:
+            raise BundleSchema("its head has no layer named sequence", path=str(bundle.path / HEAD)) from error
+        self._gradient = _compiled(sequence, tuple(sequence.input_shape[2:]))
+
+    def heatmaps(self, features: Float, slices: Sequence[int], label: int = 0) -> Float:
+        """Heat maps of chosen slices of ONE scan.
+
+        Args:
+            features: A of all slices, float32 ``(t, h, w, K)``: the recurrence needs them all.
+            slices: the p slices to explain.
+            label: index of the logit to explain.
+
+        Returns:
+            float32 ``(p, h, w)``, each map divided by its maximum; a map without positive evidence is all zero.
+        """
+        chosen = np.asarray(slices, np.int32)
+        if chosen.size == 0:
+            return np.zeros((0, *features.shape[1:3]), np.float32)
+        weights = (
+            self._pooled_weights(features, chosen, label) if self._pooled else self._weights(features, chosen, label)
+        )
+        return normalised(np.asarray(np.einsum("phwk,pk->phw", features[chosen], weights), np.float32))
+
+    def _pooled_weights(self, features: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+        """α ``(p, K)`` by way of the embeddings."""
+        embeddings = features.mean(axis=(1, 2), dtype=np.float32)
+        area = np.float32(features.shape[1] * features.shape[2])
+        parts = _chunks(chosen, _POOLED_ROWS // len(embeddings))
+        return np.asarray(
+            np.concatenate([self._gradient(embeddings, part, label) for part in parts]) / area, np.float32
+        )
+
+    def _weights(self, features: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+        """α ``(p, K)`` through the whole head."""
+        parts = _chunks(chosen, _GENERAL_VALUES // features.size)
+        return np.concatenate([self._gradient(features, part, label).mean(axis=(1, 2)) for part in parts])
+
+
+def normalised(maps: Float) -> Float:
+    """ReLU, then each map of ``(p, h, w)`` divided by its maximum; an all-zero map stays zero."""
+    positive: Float = np.maximum(maps, np.float32(0))
+    peaks = positive.max(axis=(1, 2), keepdims=True)
+    result: Float = np.divide(positive, peaks, out=np.zeros_like(positive), where=peaks > 0)
+    return result
+
+
+def _chunks(chosen: npt.NDArray[np.int32], size: int) -> Iterator[npt.NDArray[np.int32]]:
+    """``chosen`` in pieces: the input is repeated for each slice of a piece, so a piece bounds the memory."""
+    step = max(1, size)
+    for first in range(0, len(chosen), step):
+        yield chosen[first : first + step]
+
+
+def _compiled(model: Any, shape: tuple[int, ...]) -> Callable[[Float, npt.NDArray[np.int32], int], Float]:
+    """The gradient of each chosen slice's logit with respect to that slice's own input.
+
+    Args:
+        model: ``(scans, t, *shape)`` → logits ``(scans, t, L)``.
+        shape: of one slice's input.
+
+    Returns:
+        A function of the inputs ``(t, *shape)``, the chosen slices ``(p,)`` and the label that gives ``(p, *shape)``.
+        It is traced once, for any t and p; the p slices share one backward pass, each on its own copy of the scan.
+    """
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec((None, *shape), tf.float32),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((), tf.int32),
+    ]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def gradient(inputs: Any, chosen: Any, label: Any) -> Any:
+        count = tf.shape(chosen)[0]
+        copies = tf.repeat(inputs[None], count, axis=0)  # (p, t, *shape)
+        own = tf.stack([tf.range(count), chosen], axis=1)  # (p, 2): copy, slice
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(copies)
+            logits = model(copies, training=False)  # (p, t, L)
+            score = tf.reduce_sum(tf.gather_nd(tf.gather(logits, label, axis=2), own))
+        return tf.gather_nd(tape.gradient(score, copies), own)  # (p, *shape)
+
+    def run(inputs: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+        with tf.device("/CPU:0"):
+            return np.asarray(gradient(inputs, chosen, label), np.float32)
+
+    run(np.zeros((2, *shape), np.float32), np.zeros(1, np.int32), 0)  # traced now, not at the first scan
+    return run

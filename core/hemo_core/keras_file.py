@@ -1,0 +1,100 @@
+"""Opening ``.keras`` files: look inside first, then let Keras load it on the CPU of a quiet TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hemo_core.errors import BundleMissing, BundleUnsafe, MissingExtra
+
+_FORBIDDEN = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper"})
+_TRUSTED_ROOTS = frozenset({"keras", "builtins", "hemo_core"})
+_LARGEST_CONFIG = 32 * 1024 * 1024
+
+
+def check_keras_file(path: Path) -> None:
+    """Refuse a ``.keras`` file whose layers could run code that is neither Keras's nor ours.
+
+    Only the zip's ``config.json`` is read; Keras is not imported.
+
+    Raises:
+        BundleMissing: there is no such file.
+        BundleUnsafe: it holds a Lambda layer, an object of a foreign module, or is no Keras file at all.
+    """
+    for node in _walk(_config(path)):
+        kind, module = node.get("class_name"), node.get("module")
+        if kind in _FORBIDDEN:
+            raise BundleUnsafe(f"holds a {kind} layer, which runs arbitrary code", path=str(path))
+        if isinstance(module, str) and module.split(".")[0] not in _TRUSTED_ROOTS:
+            raise BundleUnsafe(f"asks for {kind} of the foreign module {module}", path=str(path))
+
+
+def load_keras(path: Path, *, threads: int | None = None) -> Any:
+    """Check a ``.keras`` file and load it in safe mode, without its optimizer.
+
+    Args:
+        path: the file.
+        threads: TensorFlow's threads for one operation, see :func:`quiet_tensorflow`.
+
+    Returns:
+        A ``keras.Model``.
+    """
+    check_keras_file(path)
+    quiet_tensorflow(threads)
+    import keras
+
+    from hemo_core import keras_layers  # noqa: F401  (registers PerSlice)
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise BundleUnsafe(f"Keras cannot load it: {error}", path=str(path)) from error
+
+
+def quiet_tensorflow(threads: int | None = None) -> None:
+    """Import TensorFlow as Keras's backend, without GPUs and with few threads.
+
+    Args:
+        threads: threads for one operation; else ``HEMO_TF_THREADS``, else 1. Without effect once TensorFlow has run.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    count = str(threads or os.environ.get("HEMO_TF_THREADS") or 1)
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", count)
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtra("TensorFlow is not installed", hint="pip install 'hemo-batch[worker]'") from error
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:  # a training process has its devices up already; our functions name the CPU themselves
+        return
+
+
+def _config(path: Path) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
+                raise BundleUnsafe("its config.json is too large to be a model's", path=str(path))
+            return json.loads(archive.read("config.json"))
+    except FileNotFoundError as error:
+        raise BundleMissing("no such file", path=str(path)) from error
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise BundleUnsafe(f"is no readable .keras file: {error}", path=str(path)) from error
+
+
+def _walk(node: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object below ``node``, itself included."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, dict):
+            yield current
+            stack.extend(current.values())
+        elif isinstance(current, list):
+            stack.extend(current)
