@@ -1,0 +1,86 @@
+# make demo: everything from nothing, on phantoms.   make test: lint, wheel, all tests against that wheel.
+# Needs Python 3.11 to 3.13 with venv and pip; nothing else is installed outside this folder.
+
+PYTHON ?= python3
+PIP_FLAGS := --disable-pip-version-check --no-input
+EXTRAS_dev := --extra train --extra export --extra worker --extra local --extra dev
+EXTRAS_demo := --extra worker --extra local
+EXTRAS_worker := --extra worker
+EXTRAS_gpu := --extra gpu
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/pip-compile --quiet --generate-hashes --strip-extras \
+	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+EDITABLE_PATH := core:trainer:export:worker:cli
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench lock wheel clean python-version pytest
+
+help:
+	@echo "make demo    write phantoms, score them, show the worklist"
+	@echo "make test    lint, build the wheel, test the installed wheel"
+	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make bench   measure this machine"
+	@echo "make wheel   dist/*.whl"
+	@echo "make lock    renew requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)"
+	@echo "make clean   remove environments, builds and demo output"
+
+demo: .venv/installed
+	.venv/bin/hemo-batch demo
+
+bench: .venv/installed
+	.venv/bin/hemo-batch bench
+
+test: lint pytest
+
+lint: .venv-test/installed
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy
+	PYTHONPATH=$(EDITABLE_PATH) .venv-test/bin/lint-imports --no-cache
+
+pytest: wheel .venv-base/installed
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) --quiet --no-deps --force-reinstall dist/*.whl
+	.venv-base/bin/python -m pip install $(PIP_FLAGS) --quiet --no-deps --force-reinstall dist/*.whl
+	HEMO_TEST_WHEEL=1 HEMO_BASE_INSTALL=.venv-base .venv-test/bin/pytest $(PYTEST_FLAGS)
+
+wheel: .venv-test/installed
+	rm -rf dist
+	.venv-test/bin/python -m build --no-isolation --outdir dist .
+
+.venv/installed: requirements/demo.txt requirements/build.txt pyproject.toml | python-version
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/demo.txt -r requirements/build.txt
+	.venv/bin/python -m pip install $(PIP_FLAGS) --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-test/installed: requirements/dev.txt | python-version
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+.venv-base/installed: requirements/base.txt | python-version
+	$(PYTHON) -m venv .venv-base
+	.venv-base/bin/python -m pip install $(PIP_FLAGS) --quiet --require-hashes -r requirements/base.txt
+	touch $@
+
+.venv-lock/installed: | python-version
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install $(PIP_FLAGS) --quiet 'pip-tools>=7.6,<8'
+	touch $@
+
+# The other locks start as copies of dev.txt, so that a package has one version and one set of hashes everywhere.
+lock: .venv-lock/installed
+	$(COMPILE) $(UPGRADE) $(EXTRAS_dev) --output-file requirements/dev.txt pyproject.toml
+	for name in base worker demo gpu build; do cp requirements/dev.txt requirements/$$name.txt; done
+	$(COMPILE) --output-file requirements/base.txt pyproject.toml
+	$(COMPILE) $(EXTRAS_worker) --output-file requirements/worker.txt pyproject.toml
+	$(COMPILE) $(EXTRAS_demo) --output-file requirements/demo.txt pyproject.toml
+	$(COMPILE) --output-file requirements/build.txt requirements/build.in
+	$(COMPILE) $(EXTRAS_gpu) --output-file requirements/gpu.txt pyproject.toml
+	! grep -nE '://|^-|file:|@ ' requirements/*.txt
+
+python-version:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "hemo-batch needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.11"; exit 2; }
+
+clean:
+	rm -rf .venv .venv-test .venv-base .venv-lock dist build out phantoms .mypy_cache .ruff_cache .pytest_cache .hypothesis
