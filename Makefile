@@ -76,7 +76,7 @@ lock: .venv-lock/installed
 	$(COMPILE) $(EXTRAS_demo) --output-file requirements/demo.txt pyproject.toml
 	$(COMPILE) --output-file requirements/build.txt requirements/build.in
 	$(COMPILE) $(EXTRAS_gpu) --output-file requirements/gpu.txt pyproject.toml
-	! grep -nE '://|^-|file:|@ ' requirements/*.txt
+	! grep -nE '://|^-|file:/| @ ' requirements/*.txt
 
 python-version:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
