@@ -248,7 +248,7 @@ class Report:
             raise ReportInvalid(f"malformed report: {problem}", hint="write it again with resume") from problem
 
 
-def scored_report(
+def scored_report(  # noqa: PLR0917 (in the order in which they come to be)
     ref: ScanRef,
     scan: Scan,
     prepared: Prepared,

@@ -1,4 +1,4 @@
-"""Where a scan's results go: ``<job>/scans/<scan_id>/report.json`` and its overlays.
+"""Where a scan's results go: ``<job>/scans/<scan_id>/report.json``, its overlays and a page that shows them.
 
 The report is written last, so a folder with a report is complete; without one the scan is open. Writing the same
 results again changes nothing.
@@ -13,8 +13,10 @@ from pathlib import Path
 from hemo_core.errors import ReportInvalid
 from hemo_core.report import Report, dump_report, is_picture_name, load_report
 from hemo_worker.durable import STAGING, as_sink_error, make_folder, sync_folder, write_durably
+from hemo_worker.outputs.scan_page import scan_page
 
 REPORT = "report.json"
+PAGE = "index.html"
 SCANS = "scans"
 
 _SCAN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
@@ -28,7 +30,7 @@ def scan_folder(job_dir: Path, scan_id: str) -> Path:
 
 
 def write_scan(job_dir: Path, report: Report, pictures: Mapping[str, bytes]) -> None:
-    """Write one scan's results, overlays first, the report last.
+    """Write one scan's results: overlays, the page of a scored scan, the report last.
 
     A report that is already there (a scan that failed and was tried again) is replaced in one step; overlays it had
     and the new one has not are removed afterwards.
@@ -50,7 +52,8 @@ def write_scan(job_dir: Path, report: Report, pictures: Mapping[str, bytes]) -> 
     make_folder(folder)
     for name, data in sorted(pictures.items()):
         write_durably(folder / name, data, staging)
-    if pictures:
+    if report.outcome == "scored":
+        write_durably(folder / PAGE, scan_page(report), staging)
         sync_folder(folder)
     write_durably(folder / REPORT, dump_report(report), staging)
     sync_folder(folder)

@@ -82,7 +82,7 @@ def overlay_png(
         explained = blend(grey, heat)
         _paste(canvas, _scale_bar(), _HEADER, _BAR_LEFT)
     _paste(canvas, explained, corner[0], _RIGHT_PANEL + corner[1])
-    _write_header(canvas, scan, prepared, index, probability, threshold)
+    _write_header(canvas, scan, prepared, index, probability, threshold=threshold)
     _write_captions(canvas, scan, warm=warm)
     done, data = cv2.imencode(".png", canvas, _PNG)
     if not done:
@@ -104,19 +104,19 @@ def _panel_picture(scan: Scan, group: tuple[int, ...]) -> tuple[Canvas, tuple[fl
 
 
 def _write_header(
-    canvas: Canvas, scan: Scan, prepared: Prepared, index: int, probability: float, threshold: float | None
+    canvas: Canvas, scan: Scan, prepared: Prepared, index: int, probability: float, *, threshold: float | None
 ) -> None:
     group = prepared.groups[index]
-    x = _text(canvas, f"Slice {index + 1} of {len(prepared.groups)}", _MARGIN, 28, 0.62, _TEXT)
-    x = _text(canvas, _where(scan, group), x + 14, 28, 0.44, _QUIET)
+    x = _text(canvas, f"Slice {index + 1} of {len(prepared.groups)}", (_MARGIN, 28), 0.62, _TEXT)
+    x = _text(canvas, _where(scan, group), (x + 14, 28), 0.44, _QUIET)
     if Quality.PHANTOM in scan.quality:
         _badge(canvas, "PHANTOM", x + 18)
     above = threshold is not None and probability >= threshold
     right = _WIDTH - _MARGIN
     if threshold is not None:
-        right = _text_left_of(canvas, f"threshold {threshold:.2f}", right, 28, 0.44, _QUIET) - 12
-    right = _text_left_of(canvas, f"{probability:.2f}", right, 28, 0.62, _ABOVE if above else _TEXT) - 8
-    _text_left_of(canvas, "slice probability", right, 28, 0.44, _QUIET)
+        right = _text_left_of(canvas, f"threshold {threshold:.2f}", (right, 28), 0.44, _QUIET) - 12
+    right = _text_left_of(canvas, f"{probability:.2f}", (right, 28), 0.62, _ABOVE if above else _TEXT) - 8
+    _text_left_of(canvas, "slice probability", (right, 28), 0.44, _QUIET)
 
 
 def _where(scan: Scan, group: tuple[int, ...]) -> str:
@@ -131,15 +131,15 @@ def _where(scan: Scan, group: tuple[int, ...]) -> str:
 
 def _write_captions(canvas: Canvas, scan: Scan, *, warm: bool) -> None:
     window = "window 40/120 HU" if scan.units == "hu" else "window of the picture"
-    _text(canvas, window, _LEFT_PANEL + 8, _HEADER + 18, 0.4, _QUIET)
+    _text(canvas, window, (_LEFT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
     caption = "heat map of this slice" if warm else "no heat map: nothing here raises the score"
-    _text(canvas, caption, _RIGHT_PANEL + 8, _HEADER + 18, 0.4, _QUIET)
+    _text(canvas, caption, (_RIGHT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
     if _sides_are_known(scan):
         middle = _HEADER + _PANEL // 2
         for left in (_LEFT_PANEL, _RIGHT_PANEL):
-            _text(canvas, "R", left + 6, middle, 0.5, _TEXT)
-            _text(canvas, "L", left + _PANEL - 16, middle, 0.5, _TEXT)
-    _text_left_of(canvas, f"scan {scan.ref.scan_id}", _WIDTH - _MARGIN, _HEIGHT - 9, 0.4, _QUIET)
+            _text(canvas, "R", (left + 6, middle), 0.5, _TEXT)
+            _text(canvas, "L", (left + _PANEL - 16, middle), 0.5, _TEXT)
+    _text_left_of(canvas, f"scan {scan.ref.scan_id}", (_WIDTH - _MARGIN, _HEIGHT - 9), 0.4, _QUIET)
 
 
 def _sides_are_known(scan: Scan) -> bool:
@@ -155,7 +155,7 @@ def _blank() -> Canvas:
     canvas[:] = _GROUND
     for left in (_LEFT_PANEL, _RIGHT_PANEL):
         canvas[_HEADER : _HEADER + _PANEL, left : left + _PANEL] = 0
-    _text(canvas, "Research use only, not a medical device", _MARGIN, _HEIGHT - 9, 0.4, _QUIET)
+    _text(canvas, "Research use only, not a medical device", (_MARGIN, _HEIGHT - 9), 0.4, _QUIET)
     return canvas
 
 
@@ -167,33 +167,36 @@ def _scale_bar() -> Canvas:
     top, bottom = 30, _PANEL - 24
     steps = np.linspace(255, 0, bottom - top).round().astype(int)
     canvas[top:bottom, :_BAR] = palette()[steps]
-    _text(canvas, "heat", 0, 18, 0.4, _QUIET)
+    _text(canvas, "heat", (0, 18), 0.4, _QUIET)
     for share, label in ((0.0, "peak"), (0.5, "half"), (1.0, "none")):
         y = round(top + share * (bottom - top - 1))
         cv2.line(canvas, (_BAR, y), (_BAR + 3, y), _QUIET, 1)
-        _text(canvas, label, _BAR + 6, min(y + 5, bottom + 2), 0.38, _QUIET)
+        _text(canvas, label, (_BAR + 6, min(y + 5, bottom + 2)), 0.38, _QUIET)
     return canvas
 
 
 def _badge(canvas: Canvas, text: str, x: int) -> None:
-    (wide, _), _ = cv2.getTextSize(text, _FONT, 0.46, 1)
-    cv2.rectangle(canvas, (x, 13), (x + wide + 14, 33), _PHANTOM, 1, cv2.LINE_AA)
-    _text(canvas, text, x + 7, 28, 0.46, _PHANTOM)
+    cv2.rectangle(canvas, (x, 13), (x + _wide(text, 0.46) + 14, 33), _PHANTOM, 1, cv2.LINE_AA)
+    _text(canvas, text, (x + 7, 28), 0.46, _PHANTOM)
 
 
 def _paste(canvas: Canvas, picture: Canvas, top: int, left: int) -> None:
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
 
 
-def _text(canvas: Canvas, text: str, x: int, y: int, size: float, colour: tuple[int, int, int]) -> int:
-    """Write ``text`` from ``x`` on the base line ``y``; the x where it ends."""
-    cv2.putText(canvas, text, (x, y), _FONT, size, colour, 1, cv2.LINE_AA)
-    (wide, _), _ = cv2.getTextSize(text, _FONT, size, 1)
-    return int(x + wide)
+def _text(canvas: Canvas, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int]) -> int:
+    """Write ``text`` from ``at`` (x and base line) on; the x where it ends."""
+    cv2.putText(canvas, text, at, _FONT, size, colour, 1, cv2.LINE_AA)
+    return at[0] + _wide(text, size)
 
 
-def _text_left_of(canvas: Canvas, text: str, x: int, y: int, size: float, colour: tuple[int, int, int]) -> int:
-    """Write ``text`` so that it ends at ``x``; the x where it starts."""
+def _text_left_of(canvas: Canvas, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int]) -> int:
+    """Write ``text`` so that it ends at ``at`` (x and base line); the x where it starts."""
+    start = at[0] - _wide(text, size)
+    _text(canvas, text, (start, at[1]), size, colour)
+    return start
+
+
+def _wide(text: str, size: float) -> int:
     (wide, _), _ = cv2.getTextSize(text, _FONT, size, 1)
-    _text(canvas, text, int(x - wide), y, size, colour)
-    return int(x - wide)
+    return int(wide)

@@ -1,0 +1,61 @@
+"""Strings on their way to people: hostile or undecodable file names must neither run nor mislead."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from importlib import resources
+from string import Template
+
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def visible(text: str) -> str:
+    """The text with every control, direction-changing and undecodable character written as an escape.
+
+    ``os.fsdecode`` gives lone surrogates for bytes that are no UTF-8; U+202E in a name would show its end first.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(char) if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
+
+
+def csv_cell(text: str) -> str:
+    """The text for a CSV cell that a spreadsheet must not take for a formula (OWASP, CSV injection)."""
+    shown = visible(text)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def fill(template: str, **values: str | float) -> Html:
+    """Put values into a template's ``$names``. All but :class:`Html` is escaped.
+
+    Raises:
+        KeyError: the template names a value that was not given.
+    """
+    safe = {
+        name: value if isinstance(value, Html) else html.escape(visible(str(value))) for name, value in values.items()
+    }
+    return Html(Template(template).substitute(safe))
+
+
+def join(parts: list[Html]) -> Html:
+    """One piece of HTML from many."""
+    return Html("".join(parts))
+
+
+def asset(name: str) -> str:
+    """A file of ``assets/``: style, script or template."""
+    return resources.files("hemo_worker.outputs").joinpath("assets", name).read_text("utf-8")
+
+
+def _escaped(char: str) -> str:
+    if unicodedata.category(char) == "Cs":  # os.fsdecode writes byte b as U+DC00 + b
+        return f"\\x{ord(char) & 0xFF:02x}"
+    return char.encode("unicode_escape").decode("ascii")
