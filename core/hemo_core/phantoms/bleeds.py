@@ -72,23 +72,24 @@ class Lesion:
         x, y, z = self.centre
         away = ((at.x - self.side * x * 0.5) / 45) ** 2 + ((at.y - y) / 45) ** 2 + ((at.z - z) / 35) ** 2
         shift = np.float32(self.side * self.push) * np.exp(-away)
-        return Place(np.asarray(at.x + shift, np.float32), at.y, at.z)
+        return at.moved(at.x + shift, at.y)
 
-    def share(self, at: Place, depth: Field, spaces: Spaces, rough: Field) -> Field:
+    def share(self, at: Place, vault: Field, depth: Field, spaces: Spaces, rough: Field) -> Field:
         """Share of blood in each pixel, 0 to 1.
 
         Args:
-            at: true head coordinates.
+            at: head coordinates, as the anatomy has them.
+            vault: distance from the inside of the vault, mm.
             depth: distance from the inside of the skull, mm.
             spaces: fluid spaces.
             rough: a random field in mm that makes edges irregular.
         """
-        own = Place(at.x * np.float32(self.side), at.y, at.z)
+        own = at.from_side(self.side)
         match self.kind:
             case "epidural":
-                return cover(np.minimum(self._lens(own, depth), depth))
+                return cover(np.minimum(self._lens(own, vault), depth))
             case "subdural":
-                return cover(np.minimum(self._crescent(own, depth) + 0.15 * rough, depth))
+                return cover(np.minimum(self._crescent(own, vault) + 0.06 * rough, depth))
             case "intraparenchymal":
                 return cover(np.minimum(self._blob(own, rough), depth - 1))
             case "intraventricular":
@@ -103,11 +104,11 @@ class Lesion:
         """Darken the brain around a bleed in its substance, in place."""
         if self.kind != "intraparenchymal":
             return
-        own = Place(at.x * np.float32(self.side), at.y, at.z)
-        rim = cover(self._blob(own, rough) + 2 + 0.22 * self.thick + 0.5 * rough, 4.0)
-        paint(hu, 22.0, rim * cover(depth - 3, 2.0) * np.float32(0.8))
+        own = at.from_side(self.side)
+        rim = cover(self._blob(own, rough) + 3 + 0.3 * self.thick, 5.0)
+        paint(hu, 20.0, rim * cover(depth - 3, 2.0) * np.float32(0.85))
 
-    def _lens(self, own: Place, depth: Field) -> Field:
+    def _lens(self, own: Place, vault: Field) -> Field:
         """Distance inside a ball that bulges inwards from the bone: biconvex between bone and brain."""
         radius = (self.reach**2 + self.thick**2) / (2 * self.thick)
         unit = np.array([self.centre[0] / 67, self.centre[1] / 82, (self.centre[2] - 35) / 67])
@@ -115,16 +116,16 @@ class Lesion:
         surface = unit * np.array([67, 82, 67]) + np.array([0, 0, 35])
         middle = surface + unit * (radius - self.thick)
         away = np.sqrt((own.x - middle[0]) ** 2 + (own.y - middle[1]) ** 2 + (own.z - middle[2]) ** 2)
-        return np.asarray(np.where(depth < self.thick + 4, radius - away, -1), np.float32)
+        return np.asarray(np.where(vault < self.thick + 4, radius - away, -2), np.float32)
 
-    def _crescent(self, own: Place, depth: Field) -> Field:
+    def _crescent(self, own: Place, vault: Field) -> Field:
         """Distance inside a sheet along the bone of one side, thinning out to its ends."""
         along = ((own.y - self.centre[1]) / self.reach) ** 2 + ((own.z - self.centre[2]) / (0.62 * self.reach)) ** 2
-        height = np.float32(self.thick) * np.clip(1 - along, 0, 1) ** np.float32(0.6)
-        return np.asarray(np.where(own.x > 3, height - depth, -1), np.float32)  # noqa: PLR2004
+        height = np.float32(self.thick) * np.clip(1 - along, 0, 1) ** np.float32(0.6) - 2 * (along > 1)
+        return np.asarray(np.where(own.x > 3, height - vault, -2), np.float32)  # noqa: PLR2004
 
     def _blob(self, own: Place, rough: Field) -> Field:
-        return ellipsoid(own, self.centre, (self.thick, self.reach, 0.85 * self.reach)) + 0.5 * rough
+        return ellipsoid(own, self.centre, (self.thick, self.reach, 0.85 * self.reach)) + 0.35 * rough
 
     def _layer(self, own: Place, rough: Field) -> Field:
         """Distance below the fluid level: blood sinks to the back of a patient who lies on the back."""

@@ -38,8 +38,8 @@ class BrainShape:
         """A random adult with, perhaps, something dense that is no blood."""
         age = rng.uniform(0, 1)
         return cls(
-            grey=rng.uniform(36.5, 39.5),
-            white=rng.uniform(28, 31),
+            grey=rng.uniform(37.5, 40.5),
+            white=rng.uniform(27.5, 30),
             fluid=rng.uniform(3, 9),
             ventricles=0.75 + 0.6 * age + rng.uniform(-0.1, 0.1),
             atrophy=0.45 + 0.9 * age + rng.uniform(-0.1, 0.1),
@@ -66,9 +66,9 @@ class Spaces:
 
 
 _LATERAL: tuple[Knot, ...] = (
-    (9.0, -36.0, 36.0, 3.2),
-    (7.5, -24.0, 43.0, 4.6),
-    (8.5, -6.0, 52.0, 4.8),
+    (13.5, -37.0, 38.0, 3.0),
+    (9.0, -25.0, 43.0, 5.2),
+    (8.0, -6.0, 52.0, 4.6),
     (13.0, 12.0, 53.0, 5.4),
     (22.0, 28.0, 45.0, 7.2),
     (21.0, 46.0, 40.0, 4.0),
@@ -87,7 +87,7 @@ def lateral_ventricle(side: Place, scale: float) -> Field:
     knots = [(x, y, z, radius * scale) for x, y, z, radius in _LATERAL]
     horn = [(x, y, z, radius * scale) for x, y, z, radius in _TEMPORAL]
     whole = np.maximum(tube(side, knots), tube(side, horn))
-    caudate = ellipsoid(side, (14.5 + 1.5 * scale, -24, 42), (6.5, 13, 11))
+    caudate = ellipsoid(side, (16.0 + 2.0 * scale, -22, 42), (6.5, 13, 12))
     return np.asarray(np.minimum(np.minimum(whole, -caudate), side.x - 1.2), np.float32)
 
 
@@ -139,7 +139,7 @@ def _cortex(depth: Field, shape: BrainShape, folds: Field) -> Field:
 def _deep(tissue: Field, side: Place, shape: BrainShape) -> None:
     """Basal ganglia, thalamus and insula: grey; the capsules between them stay white."""
     for centre, radii in (
-        ((14.5 + 1.5 * shape.ventricles, -24.0, 42.0), (5.5, 11.0, 10.0)),
+        ((16.0 + 2.0 * shape.ventricles, -22.0, 42.0), (6.0, 12.0, 11.0)),
         ((10.5, 7.0, 40.0), (7.0, 13.0, 10.0)),
         ((24.0, -6.0, 36.0), (6.0, 16.0, 11.0)),
     ):
@@ -150,7 +150,7 @@ def _deep(tissue: Field, side: Place, shape: BrainShape) -> None:
 
 def _stem(at: Place) -> Field:
     """Signed distance from midbrain, pons and medulla."""
-    return tube(at, ((0, 24, -42, 8), (0, 10, -12, 11), (0, 6, 2, 13.5), (0, 8, 22, 13.5), (0, 4, 30, 9)))
+    return tube(at, ((0, 24, -42, 8), (0, 10, -12, 11), (0, 6, 2, 13.5), (0, 9, 16, 12.5), (0, 10, 27, 12.5)))
 
 
 def _spaces(at: Place, side: Place, depth: Field, shape: BrainShape, folds: Field, low: Field) -> Spaces:
@@ -159,10 +159,10 @@ def _spaces(at: Place, side: Place, depth: Field, shape: BrainShape, folds: Fiel
     third = ellipsoid(side, (0, 0, 34), (1.4 * shape.ventricles + 0.6, 13, 9))
     fourth = np.minimum(ellipsoid(side, (0, 25, -4), (7 * shape.ventricles + 2, 5, 10)), at.y - 20)
     ventricles = cover(np.maximum(lateral, np.maximum(third, fourth)))
-    taper = np.clip(1 - depth / 17, 0, 1)
+    taper = np.clip(1 - depth / 22, 0, 1)
     high = np.clip((at.z - 10) / 70, 0, 1)
-    width = wide * (0.55 + 0.8 * high) * taper - 0.25 - 0.35 * low
-    sulci = np.maximum(cover(width - np.abs(folds), 1.1) * (depth < 17), cover(0.5 + 0.7 * wide - depth))  # noqa: PLR2004
+    width = (0.25 + wide * (0.55 + 0.8 * high)) * taper - 0.1 - 0.45 * low
+    sulci = np.maximum(cover(width - np.abs(folds), 1.1) * (depth < 20), cover(0.5 + 0.7 * wide - depth))  # noqa: PLR2004
     return Spaces(ventricles, _cisterns(at, side, wide, shape), np.asarray(sulci, np.float32))
 
 
@@ -170,15 +170,17 @@ def _cisterns(at: Place, side: Place, wide: float, shape: BrainShape) -> Field:
     """Share of the cisterns and large fissures."""
     stem = _stem(at)
     gap = np.minimum(1.6 + 1.4 * wide + stem, -stem)
-    around = np.minimum(gap, np.minimum(30 - at.z, 33 - at.y))
+    beside = np.minimum(at.y - 4 + 0.5 * np.clip(8 - at.z, 0, 40), 33 - at.y)
+    around = np.minimum(gap, np.minimum(30 - at.z, beside))
     behind = ellipsoid(side, (0, 27, 26), (9, 5 + wide, 8))
     angle = np.arctan2(at.y + 10, at.x)
-    star = ellipsoid(side, (0, -10, 17), (13, 10, 7)) + 2.2 * np.cos(5 * angle + np.float32(np.pi / 2)) - 1.5
-    bend = -13 + 0.28 * (side.x - 34) + 0.35 * (at.z - 32)
-    sylvian = 0.6 + 1.1 * wide - np.abs(side.y - bend) * np.float32(0.9)
+    star = ellipsoid(side, (0, -9, 17), (15, 12, 9)) + 2.2 * np.cos(5 * angle + np.float32(np.pi / 2)) - 1.5
+    out = side.x - 34
+    bend = -12 - 5 * np.sin(out / 7 + 0.6) + 0.3 * out + 0.35 * (at.z - 32)
+    sylvian = 0.2 + 1.1 * wide - 0.03 * out - np.abs(side.y - bend) * np.float32(0.8)
     reach = np.minimum(np.minimum(side.x - 31, at.z - 12), 50 - at.z)
     sylvian = np.minimum(sylvian, reach * 0.5)
-    insular = 0.3 + 0.8 * wide - np.abs(ellipsoid(side, (22.0, -4.0, 36.0), (19.0, 27.0, 22.0)))
+    insular = 0.1 + 0.8 * wide - np.abs(ellipsoid(side, (22.0, -4.0, 36.0), (19.0, 27.0, 22.0)))
     insular = np.minimum(insular, np.minimum(side.x - 34, 12 - np.abs(side.y + 5)) * 0.5)
     core = ellipsoid(side, (0, 2, 36), (60, 40, 30))
     split = np.minimum(0.25 + 0.75 * wide - np.abs(midline(at, shape)), np.minimum(-core, at.z - 20))

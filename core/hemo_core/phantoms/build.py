@@ -9,14 +9,15 @@ import numpy as np
 
 from hemo_core.phantoms.bleeds import Lesion
 from hemo_core.phantoms.brain import BrainShape, paint_brain
-from hemo_core.phantoms.noise import Folds, grain, make_folds, streaks
+from hemo_core.phantoms.noise import Box, grain, make_drift, make_folds, streaks
 from hemo_core.phantoms.shapes import Field, Place, cover, paint
 from hemo_core.phantoms.skull import HeadShape, Skull, paint_outside
 from hemo_core.phantoms.spec import Phantom, PhantomSpec
 
 _MIDDLE_MM = 40.0
 _EXTENT_MM = (224.0, 184.0)
-_PITCH_MM = {"full": 0.75, "fast": 1.5}
+_PITCH_MM = {"full": 0.85, "fast": 1.7}
+_UPRIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,12 @@ class _Head:
         self.brain = BrainShape.draw(rng, spec.mimic)
         ends = (self.table_mm[0] + 2, self.table_mm[-1] - 2)
         self.lesion = Lesion.draw(rng, spec.bleed, spec.bleed_size, ends)
-        self.folds, self.leaves, self.cells = (self._folds(scale) for scale in (13.0, 5.0, 8.0))
+        box = Box(self.table_mm[0] - spec.spacing_mm, self.table_mm[-1] + spec.spacing_mm, *_EXTENT_MM)
+        self.folds, self.leaves, self.cells = (
+            make_folds(rng, box, scale, upright) for scale, upright in ((11.0, _UPRIGHT), (5.0, 1.0), (8.0, 1.0))
+        )
+        self.drifts = tuple(make_drift(rng, box, 13.0, strength) for strength in (1.8, 2.2))
+        self.holder = self._head_holder()
 
     def scan(self, height_mm: float) -> tuple[np.ndarray, np.ndarray]:
         """One slice: int16 Hounsfield units and bool blood, both ``(rows, rows)``."""
@@ -83,7 +89,7 @@ class _Head:
         hu, blood = (np.asarray(np.mean(parts, axis=0, dtype=np.float32)) for parts in zip(*layers, strict=True))
         if self.pitch < 1:
             hu = np.asarray(cv2.GaussianBlur(hu, (0, 0), 0.55 / self.pitch), np.float32)
-        picture = self._to_picture(hu, -1000.0)
+        picture = np.maximum(self._to_picture(hu, -1000.0), self.holder)
         self._add_noise(picture, height_mm)
         return np.rint(np.clip(picture, -1024, 3071)).astype(np.int16), self._to_picture(blood, 0.0) > 0.5  # noqa: PLR2004
 
@@ -96,28 +102,35 @@ class _Head:
         x, y, z = u, v * cosine, v * sine
         turned_x = (np.cos(pose.turn) * x + np.sin(pose.turn) * y) / pose.size
         turned_y = (np.cos(pose.turn) * y - np.sin(pose.turn) * x) / pose.size
-        return Place(*(np.asarray(axis, np.float32) for axis in (turned_x, turned_y, (z + pose.roll * x) / pose.size)))
+        lifted = (z + pose.roll * x) / pose.size
+        return Place.of(*(np.asarray(axis, np.float32) for axis in (turned_x, turned_y, lifted)))
 
-    def _folds(self, scale_mm: float) -> Folds:
-        span = (self.table_mm[0] - self.spec.spacing_mm, self.table_mm[-1] + self.spec.spacing_mm)
-        return make_folds(self.rng, span, _EXTENT_MM, scale_mm)
+    def _head_holder(self) -> Field:
+        """Hounsfield units of the head rest, a thin shell behind the head, at the size of a slice."""
+        spec, radius = self.spec, float(self.rng.uniform(112, 135))
+        v, u = (np.mgrid[: spec.rows, : spec.rows].astype(np.float32) - (spec.rows - 1) / 2) * spec.pixel_spacing_mm
+        off = np.abs(np.hypot(u, v - (self.pose.y + 104 - radius)) - radius)
+        shell = cover(1.4 - off) * cover(v - 40, 3.0)
+        return np.asarray(-1000 + shell * self.rng.uniform(900, 1350), np.float32)
 
     def _layer(self, height_mm: float) -> tuple[Field, Field]:
         """One infinitely thin plane: Hounsfield units and share of blood on the painting lattice."""
-        at = Place(self.base.x, self.base.y, self.base.z + np.float32(height_mm / self.pose.size))
+        at = Place.of(self.base.x, self.base.y, self.base.z + np.float32(height_mm / self.pose.size))
         shape = at.x.shape
         folds, leaves, cells = (field.plane(height_mm, shape) for field in (self.folds, self.leaves, self.cells))
         vault = self.skull.vault(at)
         depth = self.skull.cavity(at, vault)
         hu = np.full(shape, -1000.0, np.float32)
         paint_outside(hu, at, self.skull, vault, cells, folds)
-        spaces = paint_brain(hu, self.lesion.displace(at), depth, self.brain, folds, leaves)
+        aside, back = (drift.plane(height_mm, shape) for drift in self.drifts)
+        soft = self.lesion.displace(at.moved(at.x + aside, at.y + back))
+        spaces = paint_brain(hu, soft, depth, self.brain, folds, leaves)
         self._shade(hu, at, depth)
         if self.spec.bleed == "none":
             return hu, np.zeros_like(hu)
-        self.lesion.edema(hu, at, depth, folds)
-        share = self.lesion.share(at, depth, spaces, cells)
-        paint(hu, np.float32(self.lesion.hu) + np.clip(cells, -3, 3), share)
+        self.lesion.edema(hu, soft, depth, cells)
+        share = self.lesion.share(soft, vault, depth, spaces, cells)
+        paint(hu, np.float32(self.lesion.hu) + np.clip(cells + folds, -8, 4), share)
         return hu, share
 
     def _shade(self, hu: Field, at: Place, depth: Field) -> None:

@@ -9,54 +9,86 @@ import numpy as np
 
 from hemo_core.phantoms.shapes import Field
 
-_STEP_MM = 2.0
+_FOLD_STEP_MM = 2.0
+_DRIFT_STEP_MM = 5.0
+_LARGEST_MM = 15.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folds:
-    """Curved sheets through a volume, like sulci: the zero set of band-passed noise.
+class RandomField:
+    """A random field through the scanned volume.
 
     Attributes:
-        distance: float32 ``(depth, h, w)`` on a coarse lattice, signed distance from the nearest sheet in mm.
+        values: float32 ``(depth, h, w)`` on a coarse lattice, mm.
         bottom_mm: height of the first plane.
+        step_mm: pitch of the lattice.
     """
 
-    distance: Field
+    values: Field
     bottom_mm: float
+    step_mm: float
 
     def plane(self, height_mm: float, shape: tuple[int, int]) -> Field:
-        """Distance from the nearest sheet in one plane, ``shape``."""
-        where = float(np.clip((height_mm - self.bottom_mm) / _STEP_MM, 0, len(self.distance) - 1.001))
+        """The field in one plane, ``shape``."""
+        where = float(np.clip((height_mm - self.bottom_mm) / self.step_mm, 0, len(self.values) - 1.001))
         low, share = int(where), np.float32(where - int(where))
-        plane = self.distance[low] * (1 - share) + self.distance[low + 1] * share
+        plane = self.values[low] * (1 - share) + self.values[low + 1] * share
         return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def make_folds(
-    rng: np.random.Generator, heights_mm: tuple[float, float], extent_mm: tuple[float, float], scale_mm: float
-) -> Folds:
-    """Draw folds.
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The volume a field must fill: lowest and highest plane, height and width of a plane, mm."""
+
+    low: float
+    high: float
+    tall: float
+    wide: float
+
+
+def make_folds(rng: np.random.Generator, box: Box, scale_mm: float, upright: float = 1.0) -> RandomField:
+    """Curved sheets through a volume, like sulci: the zero set of band-passed noise.
 
     Args:
         rng: source of randomness.
-        heights_mm: lowest and highest plane that will be asked for.
-        extent_mm: (vertical, horizontal) size of a plane.
+        box: the volume.
         scale_mm: typical distance between neighbouring sheets.
+        upright: above 1 the sheets stand more upright.
+
+    Returns:
+        Roughly the signed distance from the nearest sheet.
     """
-    bottom = heights_mm[0] - 2 * _STEP_MM
-    depth = int((heights_mm[1] - bottom) / _STEP_MM) + 4
-    shape = (depth, *(int(size / _STEP_MM) + 1 for size in extent_mm))
-    white = rng.standard_normal(shape, dtype=np.float32)
-    sigma = scale_mm / 2.6 / _STEP_MM
-    band = _blur(white, sigma) - _blur(white, 1.7 * sigma)
-    slopes = np.gradient(band, np.float32(_STEP_MM))
+    white = _white(rng, box, _FOLD_STEP_MM)
+    sigma = scale_mm / 2.6 / _FOLD_STEP_MM
+    band = _blur(white, sigma, upright) - _blur(white, 1.7 * sigma, upright)
+    slopes = np.gradient(band, np.float32(_FOLD_STEP_MM))
     steep = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2 + slopes[2] ** 2)
-    return Folds(np.asarray(band / (steep + np.float32(0.15) * steep.mean()), np.float32), bottom)
+    distance = band / (steep + np.float32(0.15) * steep.mean())
+    return RandomField(np.clip(distance, -_LARGEST_MM, _LARGEST_MM), _bottom(box, _FOLD_STEP_MM), _FOLD_STEP_MM)
 
 
-def _blur(volume: Field, sigma: float) -> Field:
-    """Gaussian blur along all three axes."""
-    flat = cv2.GaussianBlur(volume.reshape(len(volume), -1), (1, 2 * int(3 * sigma) + 1), sigmaX=sigma, sigmaY=sigma)
+def make_drift(rng: np.random.Generator, box: Box, scale_mm: float, strength_mm: float) -> RandomField:
+    """A smooth field of standard deviation ``strength_mm``, by which shapes lose their symmetry."""
+    smooth = _blur(_white(rng, box, _DRIFT_STEP_MM), scale_mm / _DRIFT_STEP_MM)
+    smooth *= np.float32(strength_mm) / smooth.std()
+    return RandomField(smooth, _bottom(box, _DRIFT_STEP_MM), _DRIFT_STEP_MM)
+
+
+def _bottom(box: Box, step_mm: float) -> float:
+    return box.low - 2 * step_mm
+
+
+def _white(rng: np.random.Generator, box: Box, step_mm: float) -> Field:
+    depth = int((box.high - _bottom(box, step_mm)) / step_mm) + 4
+    shape = (depth, int(box.tall / step_mm) + 1, int(box.wide / step_mm) + 1)
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def _blur(volume: Field, sigma: float, upright: float = 1.0) -> Field:
+    """Gaussian blur along all three axes, ``upright`` times as wide along the first."""
+    tall = upright * sigma
+    lines = volume.reshape(len(volume), -1)
+    flat = cv2.GaussianBlur(lines, (1, 2 * int(3 * tall) + 1), sigmaX=tall, sigmaY=tall)
     planes = flat.reshape(volume.shape)
     return np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in planes])
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from hemo_core.phantoms.shapes import EDGE_MM, Field, Place, cover, ellipsoid, paint, tube
 
-FAT, MUSCLE, SKIN, AIR, TABLE, DIPLOE, WATER = -95.0, 56.0, 25.0, -1000.0, 1250.0, 650.0, 8.0
+FAT, MUSCLE, SKIN, AIR, TABLE, DIPLOE, WATER = -95.0, 56.0, 48.0, -1000.0, 1250.0, 650.0, 8.0
+
+_FACE_TOP_MM = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class HeadShape:
             dome=rng.uniform(63, 71),
             flat=rng.uniform(2.1, 2.5),
             egg=rng.uniform(0.08, 0.16),
-            bone=rng.uniform(4.8, 7.5),
-            scalp=rng.uniform(3.5, 7.0),
+            bone=rng.uniform(4.0, 6.4),
+            scalp=rng.uniform(4.5, 8.0),
             base=rng.uniform(-3, 3),
             pneumatised=rng.uniform(0.7, 1.2),
             ripple=tuple(rng.normal(0, 0.008, 4)),
@@ -71,7 +73,7 @@ class Skull:
         self.floor = _floor(shape, np.abs(x), y, pitch_mm)
         down, across = np.gradient(self.floor, np.float32(pitch_mm))
         self._floor_slope = np.sqrt(1 + down * down + across * across)
-        self._bone = _vault_thickness(shape, x, y)
+        self.bone = _vault_thickness(shape, x, y)
         self._base_bone = _base_thickness(np.abs(x), y)
 
     def vault(self, at: Place) -> Field:
@@ -91,11 +93,11 @@ class Skull:
         """Distance from the outside of the bone, positive inside."""
         thin = np.clip((np.abs(at.x) - 45) / 20, 0, 1) * np.clip((42 - at.z) / 25, 0, 1) * np.float32(0.5)
         below = (at.z - self.floor + self._base_bone) / self._floor_slope
-        return np.asarray(np.minimum(vault + self._bone * (1 - thin), below))
+        return np.asarray(np.minimum(vault + self.bone * (1 - thin), below))
 
     def skin(self, at: Place, vault: Field) -> Field:
         """Distance from the skin, positive inside."""
-        scalp = vault + self._bone + np.float32(self.shape.scalp)
+        scalp = vault + self.bone + np.float32(self.shape.scalp)
         temple = ellipsoid(at.folded(), (0, -12, 8), (self.shape.half_width + 11, 62, 46))
         face = ellipsoid(at, (0, -8, -18), (self.shape.half_width + 4, self.shape.half_length + 9, 80))
         nose = ellipsoid(at, (0, -self.shape.half_length - 14, -16), (11, 17, 22))
@@ -119,14 +121,18 @@ def paint_outside(hu: Field, at: Place, skull: Skull, vault: Field, cells: Field
     inside = cover(skin)
     paint(hu, FAT, inside)
     _soft_tissue(hu, at, skin, patches)
-    paint(hu, SKIN, cover(1.0 - np.abs(skin - 1.0)))
+    paint(hu, SKIN, cover(1.15 - np.abs(skin - 1.15)))
+    galea = cover(0.7 - np.abs(vault + skull.bone + 1.6)) * cover(patches + 4, 4.0)
+    paint(hu, MUSCLE, galea * np.float32(0.8) * inside)
     side = at.folded()
-    _face(hu, side, skin, cells, skull.shape.pneumatised)
+    if at.span[0] < _FACE_TOP_MM:
+        _face(hu, side, skin, cells, skull.shape.pneumatised)
     outer = skull.outer(at, vault)
     table = np.minimum(outer, 40)
     paint(hu, TABLE, cover(table) * inside)
     paint(hu, DIPLOE, cover(1.6 - np.abs(outer - skull.shape.bone / 2)) * cover(vault + skull.shape.bone) * inside)
-    _air_in_bone(hu, side, cells, skull.shape)
+    if at.span[0] < _FACE_TOP_MM:
+        _air_in_bone(hu, side, outer, cells, skull.shape)
 
 
 def _outline(shape: HeadShape, x: Field, y: Field) -> Field:
@@ -145,7 +151,7 @@ def _outline(shape: HeadShape, x: Field, y: Field) -> Field:
 def _vault_thickness(shape: HeadShape, x: Field, y: Field) -> Field:
     """Thickness of the vault's bone in mm: thicker in front and behind."""
     along = np.clip(np.abs(y) / shape.half_length, 0, 1)
-    ridge = 3.0 * np.exp(-((x / 7) ** 2)) * np.clip((along - 0.8) * 5, 0, 1)
+    ridge = 1.2 * np.exp(-((x / 9) ** 2)) * np.clip((along - 0.8) * 5, 0, 1)
     return np.asarray(shape.bone * (0.85 + 0.35 * along**2) + ridge, np.float32)
 
 
@@ -164,14 +170,15 @@ def petrous_line(x: Field) -> Field:
 def _floor(shape: HeadShape, x: Field, y: Field, pitch_mm: float) -> Field:
     """Height of the base of the skull above the reference plane, mm; ``x`` is the distance from the midline."""
     wing = -17 - 0.36 * x
-    front = 24 + 7 * np.exp(-(((x - 27) / 14) ** 2)) - 5 * np.exp(-((x / 6) ** 2)) + 0.08 * np.maximum(-50 - y, 0)
+    roof = np.exp(-(((x - 29) / 17) ** 2) - ((y + 62) / 22) ** 2)
+    front = 20 + 13 * roof - 4 * np.exp(-((x / 6) ** 2))
     middle = -6 + 10 * ((x - 38) / 22) ** 2 + 5 * ((y + 10) / 22) ** 2
     back = -38 + 27 * (x / 50) ** 2 + 12 * ((y - 40) / 42) ** 2
     sella = 11 + 6 * np.exp(-(((y + 6) / 3) ** 2)) + 6 * np.exp(-(((y + 19) / 3) ** 2)) * (x > 5)  # noqa: PLR2004
     clivus = 16 - 1.75 * np.maximum(y + 6, 0)
     central = np.where(y < -4, sella, np.maximum(clivus, -45))  # noqa: PLR2004
     crest = petrous_line(x)
-    ridge = 11 * np.exp(-(((y - crest) / 6) ** 2)) * np.clip((66 - x) / 12, 0, 1)
+    ridge = np.minimum(11, 14 - 14 * ((y - crest) / 8) ** 2) - 2 * np.maximum(x - 58, 0)
     fossae = np.where(y > crest, back, np.minimum(middle, 22))
     fossae = np.maximum(fossae, ridge)
     inner = np.clip((15 - x) / 5, 0, 1) * (y < 22)  # noqa: PLR2004
@@ -202,23 +209,24 @@ def _face(hu: Field, side: Place, skin: Field, cells: Field, size: float) -> Non
     paint(hu, 45.0, cover(globe))
     paint(hu, WATER, cover(globe - 1.3))
     paint(hu, 75.0, cover(ellipsoid(side, (32, -81, 10), (4.5, 2.2, 4.5))))
-    nose = np.minimum(_block(side, (0, -62, -8), (15, 30, 30)), skin - 4)
+    width = 9 + 0.16 * (side.y + 90)
+    nose = np.minimum(np.minimum(_block(side, (0, -60, -8), (30, 30, 30)), width - side.x), skin - 4)
     _cells(hu, nose, cells, 0.7)
     maxilla = ellipsoid(side, (31, -58, -24), (16 * size, 18 * size, 17 * size))
-    paint(hu, TABLE * 0.8, cover(maxilla + 2.0) * cover(skin - 3))
+    paint(hu, TABLE * 0.8, cover(maxilla + 1.6) * cover(skin - 3))
     paint(hu, AIR, cover(maxilla) * cover(skin - 5))
     paint(hu, TABLE, cover(tube(side, ((63, 2, -9, 3.5), (60, -40, -8, 3.0), (46, -66, -6, 4.5)))))
     paint(hu, TABLE, cover(tube(side, ((53, -10, -16, 5), (50, -14, -45, 5)))))
 
 
-def _air_in_bone(hu: Field, side: Place, cells: Field, shape: HeadShape) -> None:
+def _air_in_bone(hu: Field, side: Place, outer: Field, cells: Field, shape: HeadShape) -> None:
     """Sphenoid and frontal sinus, mastoid cells."""
     size = shape.pneumatised
     sphenoid = ellipsoid(side, (4, -23, 0), (12 * size, 12, 9))
     paint(hu, TABLE, cover(sphenoid + 2.5))
     paint(hu, AIR, cover(sphenoid) * (1 - cover(0.5 - side.x)))
     frontal = ellipsoid(side, (9 * size, -shape.half_length - 3.5, 26), (13 * size, 3.5, 13 * size))
-    paint(hu, AIR, cover(frontal) * cover(np.abs(side.x) - 0.6))
+    paint(hu, AIR, cover(np.minimum(frontal, outer - 1.5)) * cover(np.abs(side.x) - 0.6))
     _cells(hu, ellipsoid(side, (54, 24, -7), (10 * size, 13 * size, 13)), cells, 0.9)
     paint(hu, AIR, cover(tube(side, ((46, 9, -4, 2.5), (75, 5, -8, 3.0)))))
 

@@ -45,7 +45,7 @@ class PhantomSpec:
     rows: int = 512
     pixel_mm: float = 0.0
     tilt_deg: float = 0.0
-    noise_hu: float = 3.5
+    noise_hu: float = 3.2
     detail: Detail = "full"
 
     def __post_init__(self) -> None:
