@@ -91,8 +91,8 @@ def _spoil(x: Float, config: AugmentConfig, rng: np.random.Generator) -> Float:
 
 
 def _jpeg_round_trip(picture: Grey, quality: int) -> Grey:
-    channels = []
+    channels: list[Grey] = []
     for channel in np.moveaxis(picture, -1, 0):
         _, data = cv2.imencode(".jpg", np.ascontiguousarray(channel), [cv2.IMWRITE_JPEG_QUALITY, quality])
-        channels.append(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+        channels.append(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8))
     return np.stack(channels, axis=-1).astype(np.uint8)

@@ -40,8 +40,7 @@ def cached_slices(records: Sequence[SliceRecord], contract: InputContract, folde
                 array[row] = pixels
         array.flush()
         partial.replace(path)
-    cached: Grey = np.load(path, mmap_mode="r")
-    return cached
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 def load_slice(path: Path, contract: InputContract) -> Grey:
@@ -52,4 +51,4 @@ def load_slice(path: Path, contract: InputContract) -> Grey:
     ref = ScanRef(scan_id="", root="", path=path.name, files=(path.name,), kind="image")
     pixels = np.asarray(grey, np.uint8)
     scan = Scan(ref, (Slice(pixels, path.name),), "grey8", Geometry(order_from="single"))
-    return prepare(scan, contract).pixels[0]
+    return np.asarray(prepare(scan, contract).pixels[0], np.uint8)

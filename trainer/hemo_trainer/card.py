@@ -20,6 +20,15 @@ Input: {height} × {width} pixels, {windows}; the head is cropped, thin series a
 |---|---|---|---|---|
 """
 
+_FIGURES = """
+## Figures
+
+95 % intervals; AUC by a bootstrap over patients, sensitivity and specificity by Wilson.
+
+| data | unit | n (positive) | patients | AUC | sensitivity | specificity |
+|---|---|---|---|---|---|---|
+"""
+
 _LIMITS = """
 ## Read this before trusting a number
 
@@ -47,17 +56,15 @@ def model_card(run: Mapping[str, Any]) -> str:
         spacing=contract["slice_spacing_mm"],
     )
     sources = "".join(
-        f"| {row['source']} | {row['side']} | {row['patients']} | {row['slices']} | {row['positive_slices']} |\n"
+        f"| {row['source']} | {row['side']} | {row['patients'] or 'unknown'} | {row['slices']} "
+        f"| {row['positive_slices']} |\n"
         for row in run["data"]["sources"]
     )
     return header + sources + _figures(run["metrics"]) + _LIMITS.format(licence=run["licence"])
 
 
 def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        "\n## Figures\n\n95 % intervals; AUC by a bootstrap over patients, sensitivity and specificity by Wilson.\n\n"
-        "| data | unit | n (positive) | patients | AUC | sensitivity | specificity |\n|---|---|---|---|---|---|---|\n"
-    ]
+    rows = [_FIGURES]
     for side, sources in metrics.items():
         for source, units in sources.items():
             for unit, one in units.items():

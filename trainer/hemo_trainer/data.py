@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hemo_core.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.cache import cached_slices
 from hemo_trainer.config import TrainConfig
@@ -57,8 +58,8 @@ class TrainingData:
         return np.asarray(self.pixels[self.row_of[record.path]])
 
 
-def load_data(config: TrainConfig, cache: Path) -> TrainingData:
-    """Read every source, split by patient, preprocess (or find it done).
+def load_data(config: TrainConfig, contract: InputContract, cache: Path) -> TrainingData:
+    """Read every source, split by patient, preprocess (or find it done) for ``contract``.
 
     Raises:
         DatasetError: a source is unusable, or a side that training needs is empty.
@@ -67,13 +68,13 @@ def load_data(config: TrainConfig, cache: Path) -> TrainingData:
     records: Sequence[SliceRecord] = [record for source in config.sources for record in read_source(source)]
     sides = split_records(records, config.split)
     for side in ("train", "val"):
-        if not any(record.certain for record in sides[side]):  # type: ignore[index]
+        if not any(record.certain for record in sides[side]):
             raise DatasetError(f"no patient is on the {side} side", hint="add patients or change [split]")
     names = tuple(Path(source.path).name if source.layout == "folder" else source.layout for source in config.sources)
     train_only = frozenset(name for name, source in zip(names, config.sources, strict=True) if source.train_only)
     return TrainingData(
         tuple(records),
-        cached_slices(records, config.input, cache),
+        cached_slices(records, contract, cache),
         sides,
         {record.path: row for row, record in enumerate(records)},
         names,

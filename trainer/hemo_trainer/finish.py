@@ -14,11 +14,11 @@ from hemo_trainer.calibrate import lock_scoring
 from hemo_trainer.card import model_card
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
-from hemo_trainer.datasets.record import Split
+from hemo_trainer.datasets.record import SliceRecord, Split
 from hemo_trainer.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
 from hemo_trainer.model import Network
 from hemo_trainer.plots import plot_confusion, plot_roc, plot_samples
-from hemo_trainer.predict import KerasSliceModel, SeriesPrediction, predict_series
+from hemo_trainer.predict import KerasSliceModel, SeriesPrediction, SliceModel, predict_series
 
 WEIGHTS_LICENCE = "research use only, non-commercial (because of the training data); see LICENSE-WEIGHTS.md"
 Predictions = dict[str, list[SeriesPrediction]]
@@ -33,11 +33,7 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
         out: the run folder.
     """
     predictions: dict[Split, Predictions] = {
-        side: {
-            source: list(predict_series(KerasSliceModel(network), series, data.pixels_of))
-            for source, series in data.scored_series(side).items()
-        }
-        for side in ("val", "test")
+        side: predict_side(KerasSliceModel(network), data, side) for side in ("val", "test")
     }
     locked_on = [prediction for one in predictions["val"].values() for prediction in one]
     scoring = lock_scoring(
@@ -47,7 +43,7 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
         config.fit.beta,
         config.fit.target_sensitivity,
     )
-    metrics = {side: _measure(predictions[side], scoring) for side in ("val", "test")}
+    metrics = {side: measure(predictions[side], scoring) for side in ("val", "test")}
     _write_evidence(predictions, scoring, metrics, data, out)
     _write_models(network, out)
     run = _manifest(config, data, scoring, metrics)
@@ -55,7 +51,16 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
 
 
-def _measure(predictions: Predictions, scoring: ScoringContract) -> dict[str, Any]:
+def predict_side(model: SliceModel, data: TrainingData, side: Split) -> Predictions:
+    """Predictions of every series of one side, by source."""
+    return {
+        source: list(predict_series(model, series, data.pixels_of))
+        for source, series in data.scored_series(side).items()
+    }
+
+
+def measure(predictions: Predictions, scoring: ScoringContract) -> dict[str, Any]:
+    """Figures of each source: slices and exams."""
     return {
         source: {
             "slice": _figures(slice_scores(one), scoring),
@@ -149,9 +154,11 @@ def _source_counts(data: TrainingData) -> list[dict[str, Any]]:
     ]
 
 
-def _counts(records: Sequence[Any]) -> dict[str, int]:
+def _counts(records: Sequence[SliceRecord]) -> dict[str, int | None]:
+    """Patients are None where they are unknown."""
+    known = {record.patient_key for record in records if not record.single}
     return {
-        "patients": len({record.patient_key for record in records}),
+        "patients": len(known) or None,
         "slices": len(records),
         "positive_slices": sum(record.label for record in records),
     }

@@ -1,7 +1,7 @@
 """A training run: configuration in, run folder out.
 
-The run folder holds ``config.toml``, ``history.csv``, ``curves.png``, checkpoints, and at the end the four Keras models,
-``run.json``, ``MODEL_CARD.md`` and ``evidence/``: what the exporter needs.
+The run folder holds ``config.toml``, ``history.csv``, ``curves.png``, checkpoints, and at the end what the exporter
+needs: the four Keras models, ``run.json``, ``MODEL_CARD.md`` and ``evidence/``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def train(
     """
     config = load_config(config_path)
     _prepare_folder(config_path, out, resume=resume)
-    data = load_data(config, cache or out / "cache")
+    data = load_data(config, config.input, cache or out / "cache")
     plot_distribution(data, out / "data_distribution.png")
     network = _fit(config, data, out, tensorboard=tensorboard)
     finish_run(config, data, network, out)

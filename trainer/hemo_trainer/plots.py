@@ -46,7 +46,7 @@ def plot_distribution(data: TrainingData, path: Path) -> None:
         names, negative, positive = [], [], []
         for source in sources:
             for side in ("train", "val", "test"):
-                records = [record for record in data.sides[side] if record.source == source]  # type: ignore[index]
+                records = [record for record in data.sides[side] if record.source == source]
                 positives = {_unit(record, unit) for record in records if record.label}
                 names.append(f"{source}\n{side}")
                 positive.append(len(positives))
@@ -109,7 +109,9 @@ def plot_samples(
     rows = [
         (record, float(chance))
         for prediction in predictions
-        for record, chance in zip(prediction.records, calibrated(prediction.logits, temperature), strict=True)
+        for record, chance in zip(
+            prediction.records, calibrated(np.asarray(prediction.logits, np.float64), temperature), strict=True
+        )
         if record.certain
     ]
     rows.sort(key=lambda row: abs(row[0].label - row[1]), reverse=True)

@@ -49,7 +49,7 @@ class KerasSliceModel:
     def embed(self, slices: Float) -> Float:
         """CNN and average pool."""
         features = self._network.cnn.predict_on_batch(slices)
-        return np.asarray(features, np.float32).mean(axis=(1, 2))
+        return np.asarray(np.asarray(features, np.float32).mean(axis=(1, 2)), np.float32)
 
     def sequence(self, embeddings: Float) -> Float:
         """Recurrence over one series."""

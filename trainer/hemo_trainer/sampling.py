@@ -61,11 +61,10 @@ class Sampler:
         with_series = [name for name, pool in self._pools.items() if pool.series]
         if with_series:
             length = int(rng.choice(config.lengths))
-            for _ in range(config.series_slices // length):
-                sequences.append(self._sub_series(self._source(with_series, rng), length, rng))
-        for _ in range(config.singles):
-            sequences.append((self._single(self._source(list(self._pools), rng), rng),))
-        return sequences
+            drawn = config.series_slices // length
+            sequences += [self._sub_series(self._source(with_series, rng), length, rng) for _ in range(drawn)]
+        names = list(self._pools)
+        return sequences + [(self._single(self._source(names, rng), rng),) for _ in range(config.singles)]
 
     def _source(self, names: Sequence[str], rng: np.random.Generator) -> SourcePool:
         weights = np.array([self._shares.get(name, 1.0) for name in names])

@@ -60,7 +60,7 @@ def read_single_slices(folder: Path, source: str) -> list[SliceRecord]:
 
 
 def _splits(table: Path, source: str) -> dict[str, Split]:
-    return {row["patient"]: cast(Split, row["split"]) for row in _rows(table) if row["source"] == source}
+    return {row["patient"]: cast("Split", row["split"]) for row in _rows(table) if row["source"] == source}
 
 
 def _rows(table: Path) -> Iterator[dict[str, str]]:

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hemo_core.contract import ScoringContract
+from hemo_trainer.calibrate import fit_temperature, lock_scoring, threshold_at
+from hemo_trainer.metrics import Scored, at_threshold, auc, auc_value, wilson
+
+pytest.importorskip("sklearn", reason="needs the train extra")
+
+
+def scored(labels, logits, patients=None) -> Scored:
+    names = patients or [str(i) for i in range(len(labels))]
+    return Scored(np.array(labels), np.array(logits, np.float64), np.array(names))
+
+
+def test_auc_is_the_share_of_pairs_in_order_and_its_interval_holds_it():
+    one = scored([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    assert auc_value(one) == 0.75
+    interval = auc(one)
+    assert interval is not None
+    assert interval.low <= 0.75 <= interval.high
+    assert auc(scored([1, 1], [0, 1])) is None
+
+
+def test_intervals_resample_patients_not_slices():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    logits = labels + rng.normal(size=200)
+    spread = auc(scored(labels, logits))
+    clustered = auc(scored(np.repeat(labels, 10), np.repeat(logits, 10), [str(i // 10) for i in range(2000)]))
+    assert spread is not None
+    assert clustered is not None
+    assert clustered.high - clustered.low == pytest.approx(spread.high - spread.low, rel=0.15)
+
+
+def test_temperature_scaling_recovers_a_known_temperature():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(scale=2, size=20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-logits / 3))).astype(int)
+    assert fit_temperature(scored(labels, logits)) == pytest.approx(3, rel=0.1)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), min_size=2, max_size=60), st.floats(0.5, 1.0))
+def test_the_locked_threshold_reaches_the_target_sensitivity(rows, target):
+    labels, scores = np.array([int(row[0]) for row in rows]), np.array([row[1] for row in rows])
+    if labels.sum():
+        threshold = threshold_at(scores, scored(labels, scores), target)
+        assert (scores[labels == 1] >= threshold - 1e-6).mean() >= target - 1e-9
+
+
+def test_the_threshold_falls_back_to_slices_where_exams_are_few():
+    slices = scored([0, 0, 1, 1], [-2, -1, 1, 2])
+    exams = scored([1], [1.0])
+    contract = lock_scoring(slices, exams, ("hemorrhage",), 1.0, 0.9)
+    figures = at_threshold(slices, contract)
+    assert figures["confusion_matrix"] == [[2, 0], [0, 2]]
+    assert isinstance(contract, ScoringContract)
+
+
+def test_wilson_interval_matches_the_published_example():
+    interval = wilson(81, 263)  # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E
+    assert (round(interval.low, 4), round(interval.high, 4)) == (0.2553, 0.3662)

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from hemo_core.errors import DatasetError, PatientLeak
+from hemo_trainer.config import SplitConfig
+from hemo_trainer.datasets.folder import read_folder
+from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.split import refuse_leaks, split_hash, split_records
+
+
+def record(patient: str, order: int = 0, label: int = 0, split=None) -> SliceRecord:
+    return SliceRecord("ward", patient, order, Path(f"{patient}-{order}.png"), label, split=split)
+
+
+def test_all_slices_of_a_patient_land_on_one_side_and_more_data_moves_nobody():
+    few = split_records([record(str(p), o) for p in range(100) for o in range(3)], SplitConfig())
+    more = split_records([record(str(p), o) for p in range(200) for o in range(3)], SplitConfig())
+    sides = {r.patient: side for side, records in few.items() for r in records}
+    assert all(sides[r.patient] == side for side, records in few.items() for r in records)
+    assert all(sides.get(r.patient, side) == side for side, records in more.items() for r in records)
+    assert all(few.values())
+
+
+def test_a_planted_leak_is_refused_by_name():
+    with pytest.raises(PatientLeak, match="patient ward/7 is in train and in test"):
+        split_records([record("7", 0, split="train"), record("7", 1, split="test")], SplitConfig())
+    with pytest.raises(PatientLeak, match="ward/3"):
+        refuse_leaks({"train": [record("3")], "val": [record("3", 1)], "test": []})
+
+
+def test_the_split_hash_changes_when_a_patient_changes_sides():
+    first = {"train": [record("1")], "val": [record("2")], "test": []}
+    second = {"train": [record("2")], "val": [record("1")], "test": []}
+    assert split_hash(first) == split_hash(first) != split_hash(second)
+
+
+def test_plain_folders_name_patients_by_sub_folder_over_both_classes(tmp_path: Path):
+    for name in (
+        "Hemorrhage/p1/2.png",
+        "Hemorrhage/p1/10.png",
+        "Normal/p1/1.png",
+        "Normal/loose.jpg",
+        "Normal/notes.txt",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    records = read_folder(tmp_path, "ward")
+    assert [(r.patient, r.path.name, r.label, r.single) for r in records] == [
+        ("p1", "2.png", 1, False),
+        ("p1", "10.png", 1, False),
+        ("Normal/loose.jpg", "loose.jpg", 0, True),
+        ("p1", "1.png", 0, False),
+    ]
+
+
+def test_a_folder_without_classes_is_refused(tmp_path: Path):
+    with pytest.raises(DatasetError, match="no Hemorrhage or Normal folder"):
+        read_folder(tmp_path, "ward")
+
+
+def test_the_public_pack_has_the_counts_its_readme_states(real_data: Path):
+    from hemo_trainer.datasets.pack import read_series_pack, read_single_slices
+
+    ich = read_series_pack(real_data / "ct-ich", "ct-ich")
+    assert (len(ich), sum(r.label for r in ich), len({r.patient for r in ich})) == (2501, 318, 82)
+    phe = read_series_pack(real_data / "phe-sich", "phe-sich")
+    assert (len(phe), sum(r.label for r in phe), len({r.patient for r in phe})) == (2624, 552, 90)
+    singles = read_single_slices(real_data / "rsna-slices", "rsna-slices")
+    assert (len(singles), sum(r.label for r in singles), {r.split for r in singles}) == (3268, 460, {"train"})
