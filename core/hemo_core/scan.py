@@ -42,6 +42,7 @@ class Quality(StrEnum):
     IMPLAUSIBLE = "implausible"
     PHANTOM = "phantom"
     EXTRA_SLICES_DROPPED = "extra_slices_dropped"
+    REORIENTED = "reoriented"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +67,8 @@ class Geometry:
     """How the slices lie in space.
 
     Attributes:
-        order_from: what the order of the slices was derived from.
+        order_from: what the order of the slices was derived from; ``frame`` is the order stored in the file, or the
+            instance numbers where a series has no positions.
         pixel_spacing_mm: (row, column) spacing.
         slice_spacing_mm: median distance between neighbouring slice centres.
         tilt_deg: gantry tilt, the angle between the slice normal and the table axis (0 if not tilted).

@@ -1,0 +1,86 @@
+"""Walk an input folder, one top-level folder after another, in an order that is the same on every machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class EntryKind(Enum):
+    """What stands at a path, links not followed."""
+
+    FILE = "file"
+    LINK = "link"
+    SPECIAL = "special"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path that is no folder, or a folder that cannot be listed.
+
+    Attributes:
+        path: relative to the root, POSIX style.
+        problem: why a folder cannot be listed.
+    """
+
+    path: str
+    kind: EntryKind
+    problem: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder it lies in, empty for the root itself."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """Its last component."""
+        return self.path.rpartition("/")[2]
+
+
+def top_level(root: Path) -> Iterator[Iterator[Entry]]:
+    """The files that lie in the root itself, then each top-level folder; each is walked only while it is iterated."""
+    entries, folders = _list(root, "")
+    yield iter(entries)
+    for folder in folders:
+        yield walk(root, folder)
+
+
+def walk(root: Path, start: str) -> Iterator[Entry]:
+    """Every file below ``root/start``: a folder's own files first, by name, then its folders."""
+    waiting = [start]
+    while waiting:
+        entries, folders = _list(root, waiting.pop())
+        yield from entries
+        waiting.extend(reversed(folders))
+
+
+def _list(root: Path, folder: str) -> tuple[list[Entry], list[str]]:
+    """Files and folders of one folder, both sorted by name."""
+    entries: list[Entry] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(root / folder) as found:
+            for item in sorted(found, key=lambda one: one.name):
+                path = f"{folder}/{item.name}" if folder else item.name
+                kind = _kind(item)
+                if kind is None:
+                    folders.append(path)
+                else:
+                    entries.append(Entry(path, kind))
+    except OSError as error:
+        entries.append(Entry(folder or ".", EntryKind.UNREADABLE, error.strerror or "cannot be listed"))
+    return entries, folders
+
+
+def _kind(item: os.DirEntry[str]) -> EntryKind | None:
+    """None for a folder."""
+    if item.is_symlink():
+        return EntryKind.LINK
+    if item.is_dir(follow_symlinks=False):
+        return None
+    return EntryKind.FILE if item.is_file(follow_symlinks=False) else EntryKind.SPECIAL
