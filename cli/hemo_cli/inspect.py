@@ -1,0 +1,149 @@
+"""``hemo-batch inspect``: what a job would do with a path, without a model and without a job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from hemo_cli.console import err, out, plain, print_json
+from hemo_cli.exits import Exit
+from hemo_cli.intake import Intake, intake_options
+
+if TYPE_CHECKING:
+    from hemo_core.scan import Scan, ScanRef
+from hemo_cli.options import json_option
+from hemo_core.errors import ScanError
+
+Would = Literal["score", "reject", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What would happen to one scan, and what it is.
+
+    Attributes:
+        would: be scored, rejected (readable, but not a series for the model) or failed (cannot be read).
+        slices: number of source slices.
+        order_from: what the order of the slices was derived from.
+        slice_spacing_mm, tilt_deg: geometry; None where the format has none.
+        code, reason: why it would not be scored.
+        pixel_hash: sha256 of the decoded pixels in slice order; None unless asked for.
+    """
+
+    scan_id: str
+    path: str
+    kind: str
+    would: Would
+    slices: int
+    order_from: str | None = None
+    slice_spacing_mm: float | None = None
+    tilt_deg: float | None = None
+    quality: tuple[str, ...] = ()
+    code: str | None = None
+    reason: str | None = None
+    duplicate_of: str | None = None
+    pixel_hash: str | None = None
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@intake_options
+@click.option("--hash", "with_hash", is_flag=True, help="Also print a digest of each scan's decoded pixels.")
+@json_option
+def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
+    """Show what `submit PATH` would score, reject or fail, and why. Exit code 1 if a scan could not be read."""
+    found = intake.discover(path)
+    rows = list(_findings(found, found.mount, allow_implausible=intake.allow_implausible, with_hash=with_hash))
+    if as_json:
+        ignored = [{"path": name, "reason": reason} for name, reason in found.ignored]
+        print_json({"scans": [asdict(row) for row in rows], "ignored": ignored})
+    else:
+        _show(rows, list(found.ignored))
+    return Exit.SCANS_FAILED if any(row.would == "fail" for row in rows) else Exit.DONE
+
+
+def _findings(refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool) -> Iterator[Finding]:
+    from hemo_core.readers import read_scan
+
+    for ref in refs:
+        common: dict[str, Any] = {
+            "scan_id": ref.scan_id,
+            "path": ref.path,
+            "kind": ref.kind,
+            "slices": len(ref.files),
+            "quality": ref.quality,
+            "duplicate_of": ref.duplicate_of,
+        }
+        if ref.error is not None:
+            yield Finding(**common, would="fail", code=ref.error.code, reason=ref.error.reason)
+        elif ref.rejection is not None:
+            yield Finding(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason)
+        else:
+            try:
+                scan = read_scan(ref, mount, allow_implausible=allow_implausible)
+            except ScanError as error:
+                yield Finding(**common, would="fail", code=error.code, reason=error.message)
+            else:
+                yield _readable(common, scan, with_hash=with_hash)
+
+
+def _readable(common: dict[str, Any], scan: Scan, *, with_hash: bool) -> Finding:
+    return Finding(
+        **{**common, "slices": len(scan.slices), "quality": scan.quality},
+        would="score",
+        order_from=scan.geometry.order_from,
+        slice_spacing_mm=_rounded(scan.geometry.slice_spacing_mm),
+        tilt_deg=_rounded(scan.geometry.tilt_deg),
+        pixel_hash=_pixel_hash(scan) if with_hash else None,
+    )
+
+
+def _pixel_hash(scan: Scan) -> str:
+    digest = hashlib.sha256()
+    for item in scan.slices:
+        digest.update(f"{item.pixels.dtype.str} {item.pixels.shape}".encode())
+        digest.update(item.pixels.tobytes())
+    return digest.hexdigest()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _show(rows: list[Finding], ignored: list[tuple[str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("would", "scan", "kind", "slices", "order", "spacing", "tilt", "quality, or why not"):
+        table.add_column(name, overflow="fold", justify="right" if name in ("slices", "spacing", "tilt") else "left")
+    for row in rows:
+        table.add_row(*_cells(row), style={"score": "", "reject": "dim", "fail": "red"}[row.would])
+        if row.pixel_hash:
+            table.add_row("", f"[dim]{row.pixel_hash}[/]")
+    out().print(table)
+    counts = {would: sum(row.would == would for row in rows) for would in ("score", "reject", "fail")}
+    would = f"{counts['score']} would be scored, {counts['reject']} rejected, {counts['fail']} would fail"
+    out().print(f"[bold]{len(rows)} scans[/]: {would}; {len(ignored)} files ignored")
+    for name, reason in ignored:
+        err().print(f"[dim]ignored {plain(name)}: {plain(reason)}[/]")
+
+
+def _cells(row: Finding) -> tuple[str, ...]:
+    remark = ", ".join(row.quality) if row.would == "score" else f"{row.code}: {row.reason}"
+    if row.duplicate_of:
+        remark = f"duplicate of {row.duplicate_of} {remark}".rstrip()
+    return (
+        row.would,
+        plain(row.path),
+        row.kind,
+        str(row.slices),
+        row.order_from or "",
+        "" if row.slice_spacing_mm is None else f"{row.slice_spacing_mm:g} mm",
+        "" if row.tilt_deg is None else f"{row.tilt_deg:g}°",
+        plain(remark),
+    )

@@ -1,0 +1,85 @@
+"""``hemo-batch``: the commands, loaded only when they are called, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from hemo_cli.failure import exit_code
+from hemo_core import __version__
+
+COMMANDS = {
+    "submit": "hemo_cli.submit:submit",
+    "status": "hemo_cli.jobs:status",
+    "watch": "hemo_cli.jobs:watch",
+    "results": "hemo_cli.results:results",
+    "cancel": "hemo_cli.jobs:cancel",
+    "resume": "hemo_cli.reopen:resume",
+    "retry": "hemo_cli.reopen:retry",
+    "worker": "hemo_cli.worker:worker",
+    "inspect": "hemo_cli.inspect:inspect",
+    "demo": "hemo_cli.demo:demo",
+    "doctor": "hemo_cli.doctor:doctor",
+    "bundle": "hemo_cli.bundle:bundle",
+    "train": "hemo_cli.train:train",
+    "evaluate": "hemo_cli.train:evaluate",
+    "export": "hemo_cli.export:export",
+    "bench": "hemo_cli.bench:bench",
+    "metrics": "hemo_cli.metrics:metrics",
+}
+
+EPILOG = """\b
+Examples:
+  hemo-batch demo                                   synthetic scans, start to end
+  hemo-batch inspect ./scans                        what would be scored, and why not the rest
+  hemo-batch submit ./scans --out ./reports         score a folder on this machine
+  hemo-batch submit ./scans --broker redis://host   … on every worker of that broker
+  hemo-batch resume ./reports/JOB                   finish what was interrupted
+
+\b
+Exit codes: 0 done, 1 some scans failed, 2 usage, 3 broker unreachable, 4 bundle refused, 5 device unavailable.
+Settings: a flag, else the HEMO_… environment variable, else hemo.toml.
+Research use only, not a medical device."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order of :data:`COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.command(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="hemo-batch")
+def cli() -> None:
+    """Find intracranial hemorrhage on head CT, in bulk, on machines you own."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error ends here."""
+    try:
+        result = cli.main(args=list(args), prog_name="hemo-batch", standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001 - turned into an exit code; a bug prints its traceback
+        return exit_code(error, as_json="--json" in args)
+    return int(result or 0)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

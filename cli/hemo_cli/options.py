@@ -1,0 +1,105 @@
+"""Options that several commands share, and where their values come from when the flag is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hemo_core.errors import SettingsError, UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_OUT = Path("reports")
+
+
+def json_option(command: Command) -> Command:
+    """``--json``: one JSON document on standard output, errors included."""
+    text = "Print one JSON document instead of tables; errors too."
+    return click.option("--json", "as_json", is_flag=True, help=text)(command)
+
+
+def bundle_argument(command: Command) -> Command:
+    """An optional bundle path."""
+    return click.argument("path", required=False, type=click.Path(path_type=Path))(command)
+
+
+def bundle_option(command: Command) -> Command:
+    """``--bundle``."""
+    text = "Model bundle: a folder or a .hemo file. [HEMO_BUNDLE; default: the one that came along]"
+    return click.option("--bundle", type=click.Path(path_type=Path), help=text)(command)
+
+
+def broker_option(command: Command) -> Command:
+    """``--broker``."""
+    text = "Redis that the workers listen to. [HEMO_BROKER; default: a private one on this machine]"
+    return click.option("--broker", metavar="URL", help=text)(command)
+
+
+def out_option(command: Command) -> Command:
+    """``--out``."""
+    text = f"Folder that jobs' folders lie in. [HEMO_OUT; default: {DEFAULT_OUT}]"
+    return click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=text)(command)
+
+
+def device_option(command: Command) -> Command:
+    """``--device``."""
+    text = "cuda fails if CUDA does not come up; auto says what it chose. [HEMO_DEVICE; default: auto]"
+    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help=text)(command)
+
+
+def root_option(command: Command) -> Command:
+    """``--root NAME=PATH``, repeatable."""
+    text = "Where a root is mounted here; workers know it by NAME. May be repeated. [HEMO_ROOTS]"
+    return click.option("--root", "roots", multiple=True, metavar="NAME=PATH", callback=_roots, help=text)(command)
+
+
+def rows_option(command: Command) -> Command:
+    """``--rows N``: length of the printed tables."""
+    text = "Print at most so many scans of each kind."
+    return click.option("--rows", type=click.IntRange(min=0), default=15, show_default=True, help=text)(command)
+
+
+def setting(name: str, flag: str | None) -> str:
+    """A text setting: flag, else environment, else ``hemo.toml``, else empty."""
+    from hemo_core.settings import Sources
+
+    return Sources.load().pick(name, flag, "", str)
+
+
+def path_setting(name: str, flag: Path | None) -> Path | None:
+    """A path setting, None if nobody names one."""
+    from hemo_core.settings import Sources
+
+    return Sources.load().pick(name, flag, None, Path)
+
+
+def roots_setting(flag: Mapping[str, Path] | None) -> dict[str, Path]:
+    """Mount points by root name."""
+    from hemo_core.settings import Sources, parse_roots
+
+    return dict(Sources.load().pick("roots", dict(flag) if flag else None, {}, parse_roots))
+
+
+def out_setting(flag: Path | None) -> Path:
+    """Folder that jobs' folders lie in."""
+    return path_setting("out", flag) or DEFAULT_OUT
+
+
+def need_broker(flag: str | None) -> str:
+    """A broker's URL. Raises SettingsError if nobody names one."""
+    url = setting("broker", flag)
+    if not url:
+        raise SettingsError("no broker given", hint="--broker redis://HOST:6379/0, or HEMO_BROKER, or hemo.toml")
+    return url
+
+
+def _roots(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Path] | None:
+    from hemo_core.settings import parse_roots
+
+    try:
+        return parse_roots(",".join(values)) if values else None
+    except ValueError as problem:
+        raise UsageError(f"--root: {problem}") from problem
