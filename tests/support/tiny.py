@@ -1,21 +1,24 @@
 """A tiny model that is exported like a real one. ``python tests/support/tiny.py FOLDER`` writes its bundle.
 
-No training: random convolutions, and a last layer fitted by least squares to tell slices with a bright disc in a grey
-one from slices without, so that scores differ between scans and both labels occur.
+No training: random convolutions, and a last layer fitted by least squares to a few phantoms, so that scores differ
+between slices and between scans, and phantoms get every label. It tells blood from no blood little better than chance.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hemo_core.bundle import Bundle
 from hemo_core.contract import InputContract, ScoringContract
 from hemo_core.keras_file import quiet_tensorflow
+from hemo_core.phantoms import PhantomSpec, make_phantom
+from hemo_core.phantoms.spec import BLEEDS
+from hemo_core.preprocess import apply_window, crop_resize, head_box, to_input
 from hemo_export.package import export_run
 from hemo_trainer.model import Architecture, Network, build_network
 
@@ -37,8 +40,8 @@ def write_run(run: Path, network: Network) -> None:
     content = {
         "name": "tiny",
         "input": INPUT.to_json(),
-        "scoring": ScoringContract(beta=1.0, temperature=1.5, threshold=0.5).to_json(),
-        "metrics": {"note": "a test model, fitted to drawn discs"},
+        "scoring": ScoringContract(beta=4.0, temperature=1.5, threshold=0.56).to_json(),
+        "metrics": {"note": "a test model, fitted to phantoms"},
         "data": {"fingerprint": "0" * 64, "split_hash": "0" * 64},
         "git_commit": "0" * 40,
         "licence": "CC0-1.0",
@@ -49,45 +52,40 @@ def write_run(run: Path, network: Network) -> None:
 
 
 def tiny_network() -> Network:
-    """The network with its last layer fitted."""
+    """The network with its last layer fitted to phantoms."""
     quiet_tensorflow()
     import keras
 
     keras.utils.set_random_seed(7)
     network = build_network(INPUT, 1, ARCHITECTURE)
-    pixels, truth = drawn_scans(np.random.default_rng(7), scans=24, slices=8)
-    features = network.cnn(pixels.reshape(-1, 64, 64, 1)).numpy()
-    embeddings = features.mean(axis=(1, 2)).reshape(24, 8, -1)
-    logits = network.sequence.get_layer("logits")
+    pixels, truth = phantom_scans(range(8))
+    features = network.cnn(pixels.reshape(-1, *pixels.shape[2:])).numpy()
+    embeddings = features.mean(axis=(1, 2)).reshape(*truth.shape, -1)
     before = keras.Model(network.sequence.inputs[0], network.sequence.get_layer("dense").output)
-    known = before(embeddings).numpy().reshape(-1, ARCHITECTURE.dense)
-    known = np.concatenate([known, np.ones((len(known), 1))], axis=1)
-    ridge = known.T @ known + 1e-4 * np.eye(known.shape[1])
-    weights = np.linalg.solve(ridge, known.T @ np.where(truth.reshape(-1), 3.0, -3.0))
-    logits.set_weights([weights[:-1, None], weights[-1:]])
+    known = before(embeddings).numpy().reshape(truth.size, -1)
+    known = np.concatenate([known, np.ones((truth.size, 1), np.float32)], axis=1)
+    ridge = known.T @ known + 1e-2 * np.eye(known.shape[1])
+    weights = np.linalg.solve(ridge, known.T @ np.where(truth.reshape(-1), 6.0, -3.0))
+    network.sequence.get_layer("logits").set_weights([weights[:-1, None], weights[-1:]])
     return network
 
 
-def drawn_scans(rng: np.random.Generator, scans: int, slices: int) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 ``(scans, slices, 64, 64, 1)`` in [0, 1], and ``(scans, slices)`` of whether a bright disc is there.
+def phantom_scans(seeds: Sequence[int], slices: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Small phantoms, every other one with blood, as the model meets them.
 
-    Heads as the model meets them, cropped and windowed: a bright ring around a grey disc.
+    Returns:
+        float32 ``(scans, slices, 64, 64, 1)`` in [0, 1], and bool ``(scans, slices)``: a slice holds blood.
     """
-    pixels = np.zeros((scans, slices, 64, 64, 1), np.float32)
-    truth = np.zeros((scans, slices), bool)
-    truth[::2, slices // 3 : slices // 3 + 3] = True
-    for scan in range(scans):
-        grey = int(rng.integers(100, 130))
-        spot = (int(rng.integers(22, 42)), int(rng.integers(22, 42)))
-        for index in range(slices):
-            picture = np.zeros((64, 64), np.uint8)
-            cv2.ellipse(picture, (32, 32), (26, 30), 0, 0, 360, 255, -1)
-            cv2.ellipse(picture, (32, 32), (23, 27), 0, 0, 360, grey, -1)
-            if truth[scan, index]:
-                cv2.circle(picture, spot, int(rng.integers(4, 9)), int(rng.integers(165, 215)), -1)
-            noise = rng.normal(0, 6, picture.shape) * (picture > 0)
-            pixels[scan, index, ..., 0] = np.clip(picture + noise, 0, 255) / 255
-    return pixels, truth
+    scans, truth = [], []
+    for seed in seeds:
+        bleed = "none" if seed % 2 else BLEEDS[1 + seed // 2 % (len(BLEEDS) - 1)]
+        spec = PhantomSpec(seed, bleed=bleed, bleed_size=1, slices=slices, spacing_mm=14, rows=96, detail="fast")
+        phantom = make_phantom(spec)
+        windowed = [apply_window(plane, INPUT.windows[0]) for plane in phantom.hu]
+        boxes = [head_box(plane, INPUT.crop_margin) for plane in windowed]
+        scans.append([crop_resize(plane[..., None], box, 64, 64) for plane, box in zip(windowed, boxes, strict=True)])
+        truth.append([voxels > 10 for voxels in phantom.blood_voxels])
+    return to_input(np.asarray(scans, np.uint8)), np.asarray(truth)
 
 
 if __name__ == "__main__":
