@@ -60,6 +60,7 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
         Quality.THIN_SLICES_AVERAGED: "Thin slices were averaged to the model's spacing before scoring.",
         Quality.IMPLAUSIBLE: "Does not look like a head CT; it was scored on request.",
         Quality.PHANTOM: "A synthetic phantom, not a patient.",
+        Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, the patient's right on the left.",
         Quality.EXTRA_SLICES_DROPPED: "Slices that do not belong to the series were left out.",
         Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, patient's right on the left.",
     }

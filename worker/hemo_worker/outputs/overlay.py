@@ -114,8 +114,8 @@ def _write_header(
     above = threshold is not None and probability >= threshold
     right = _WIDTH - _MARGIN
     if threshold is not None:
-        right = _text_left_of(canvas, f"threshold {threshold:.2f}", (right, 28), 0.44, _QUIET) - 12
-    right = _text_left_of(canvas, f"{probability:.2f}", (right, 28), 0.62, _ABOVE if above else _TEXT) - 8
+        right = _text_left_of(canvas, f"threshold {threshold:.3f}", (right, 28), 0.44, _QUIET) - 12
+    right = _text_left_of(canvas, f"{probability:.3f}", (right, 28), 0.62, _ABOVE if above else _TEXT) - 8
     _text_left_of(canvas, "slice probability", (right, 28), 0.44, _QUIET)
 
 
@@ -143,9 +143,9 @@ def _write_captions(canvas: Canvas, scan: Scan, *, warm: bool) -> None:
 
 
 def _sides_are_known(scan: Scan) -> bool:
-    """Whether the picture's left is the patient's right: axial slices with a geometry, which readers turn that way."""
-    placed = scan.geometry.order_from in {"position", "affine"}
-    return placed and Quality.NOT_AXIAL not in scan.quality
+    """Whether the picture's left is the patient's right: axial slices placed in space, which readers turn that way."""
+    placed = all(item.position_mm is not None for item in scan.slices)
+    return placed and not {Quality.NOT_AXIAL, Quality.UNKNOWN_SPACING} & set(scan.quality)
 
 
 @lru_cache(maxsize=1)

@@ -157,14 +157,14 @@ def _figure(item: SliceResult) -> Html:
         template = '<a href="$name"><img src="$name" loading="lazy" width="862" height="454" alt="$alt"></a>'
         picture = fill(template, name=item.picture, alt=f"Slice {item.number} as acquired, beside it with its heat map")
     template = """<figure class="panel" id="slice-$number">$picture
-<figcaption><b>Slice $number</b> · probability $value · $where<br><small>$heat</small></figcaption></figure>"""
+<figcaption><b>Slice $number</b> · probability $value · $where$heat</figcaption></figure>"""
     return fill(
         template,
         number=item.number,
         picture=picture,
         value=_number(item.probability),
         where=_position(item) or "position not known",
-        heat=HEATMAP_TEXT.get(item.heatmap or "", ""),
+        heat=f" · {HEATMAP_TEXT['empty_heatmap']}" if item.heatmap == "empty_heatmap" else "",
     )
 
 

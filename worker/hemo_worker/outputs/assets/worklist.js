@@ -26,7 +26,7 @@
   }
 
   function thumbnail(row) {
-    if (!row.picture) return make("span", { class: "crop empty" });
+    if (!row.picture) return "";
     const picture = make("img", { src: row.picture, loading: "lazy", decoding: "async", alt: "" });
     const crop = make("span", { class: "crop" }, picture);
     return make("a", { href: row.page, tabindex: "-1", "aria-hidden": "true" }, crop);
@@ -67,10 +67,10 @@
       "tr", {},
       make("td", {}, thumbnail(row)),
       make("td", { class: "score" }, make("b", {}, row.score.toFixed(3)), gauge(row)),
-      make("td", {}, make("span", { class: `tag ${row.label}` }, texts.label[row.label])),
+      make("td", { class: "result" }, make("span", { class: `tag ${row.label}` }, texts.label[row.label])),
       scan,
       make("td", {}, profile(row)),
-      make("td", {}, `${row.highest} of ${row.slices}`),
+      make("td", { class: "slice" }, `${row.highest} of ${row.slices}`),
       make("td", {}, make("div", { class: "tags" }, ...row.quality.map(tag))),
       make("td", {}, make("a", { href: row.report, "aria-label": `Report of ${row.path}` }, "JSON")),
     );

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import jsonschema
+import numpy as np
+import pytest
+
+from hemo_core import wording
+from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.errors import FileMissing, ReportInvalid, ScoringFailed
+from hemo_core.inference.scoring import ScanScore, score_scan
+from hemo_core.preprocess import prepare
+from hemo_core.report import (
+    EngineFacts,
+    Report,
+    Shown,
+    cancelled_report,
+    dump_report,
+    failed_report,
+    is_picture_name,
+    load_report,
+    picture_name,
+    rejected_report,
+    report_schema,
+    scored_report,
+)
+from hemo_core.scan import Geometry, Quality, Rejection, Scan, ScanRef, Slice
+
+HOSTILE = "d\u00e9j\u00e0 \"vu\" 'x' \\ \n </script> \udcff\udc80/\u202egnp.dcm"
+VALIDATOR = jsonschema.Draft202012Validator(report_schema())
+
+
+@dataclass(frozen=True)
+class FakeBundle:
+    name: str = "hemo-test"
+    version: str = "1.2.3"
+    digest: str = "sha256:" + "ab" * 32
+    scoring: ScoringContract = ScoringContract(threshold=0.4)  # noqa: RUF009 (frozen)
+
+
+def a_ref(**changes) -> ScanRef:
+    ref = ScanRef("00112233aabbccdd", "scans", HOSTILE, ("a/1.dcm", "a/2.dcm", "a/3.dcm"), "dicom", "2.25.1", "2.25.2")
+    return replace(ref, **changes)
+
+
+def a_scan(ref: ScanRef, spacing: float = 5.0) -> Scan:
+    slices = tuple(
+        Slice(np.zeros((64, 64), np.float32), name, f"2.25.9.{at}", at * spacing - 1e-9)
+        for at, name in enumerate(ref.files)
+    )
+    notes = {"gantry_tilt": "The gantry was tilted by 12 degrees."}
+    geometry = Geometry("position", (0.488281251, 0.488281251), spacing, 12.00049)
+    return Scan(ref, slices, "hu", geometry, ("gantry_tilt", "missing_slices"), notes)
+
+
+def a_report(logits=(-3.0, 2.0, -1.0), spacing=5.0) -> Report:
+    ref = a_ref(quality=("invalid_uid", "gantry_tilt"))
+    scan = a_scan(ref, spacing)
+    prepared = prepare(scan, InputContract(height=32, width=32))
+    score = score_scan(np.asarray(logits)[:, None], FakeBundle().scoring)
+    shown = [Shown(1, picture_name(1)), Shown(2, None, "empty_heatmap")] if len(logits) == 3 else []
+    return scored_report(ref, scan, prepared, score, FakeBundle(), shown, engine=EngineFacts("CPUExecutionProvider"))
+
+
+def every_outcome() -> list[Report]:
+    rejected = a_ref(rejection=Rejection("localizer", "a localizer"))
+    unreadable = a_ref(error=Rejection("truncated", "ends early"))
+    missing = FileMissing("gone", path="/mnt/store/a/2.dcm", hint="copy it again")
+    return [
+        a_report(),
+        a_report((-3.0,), spacing=1.0),
+        rejected_report(rejected, FakeBundle()),
+        rejected_report(unreadable),
+        failed_report(a_ref(), missing, FakeBundle()),
+        cancelled_report(a_ref()),
+    ]
+
+
+@pytest.mark.parametrize("report", every_outcome(), ids=lambda report: report.outcome)
+def test_a_report_is_valid_and_survives_the_round_trip(report):
+    data = dump_report(report)
+    VALIDATOR.validate(json.loads(data))
+    assert load_report(data) == report
+    assert dump_report(load_report(data)) == data
+    assert load_report(data).scan.path == HOSTILE
+
+
+def test_the_schema_is_sound_and_refuses_what_contradicts_itself():
+    jsonschema.Draft202012Validator.check_schema(report_schema())
+    good = a_report().to_json()
+    wrong = [
+        {**good, "outcome": "failed"},
+        {**good, "label": "normal"},
+        {**good, "patient_name": "Doe"},
+        {**good, "probability": 1.2},
+        {**good, "slices": []},
+        {key: value for key, value in good.items() if key != "statement"},
+    ]
+    assert not any(VALIDATOR.is_valid(report) for report in wrong)
+
+
+def test_the_same_scan_gives_the_same_bytes_without_the_last_bits():
+    score = score_scan(np.asarray([[-3.0], [2.0], [-1.0]]), FakeBundle().scoring)
+    ref = a_ref()
+    scan = a_scan(ref)
+    prepared = prepare(scan, InputContract(height=32, width=32))
+
+    def dumped(noise: float) -> bytes:
+        noisy = ScanScore(
+            score.logit, score.probability + noise, score.slice_logits, score.slice_probabilities + noise, score.label
+        )
+        return dump_report(
+            scored_report(ref, scan, prepared, noisy, FakeBundle(), engine=EngineFacts("CPUExecutionProvider"))
+        )
+
+    assert dumped(0.0) == dumped(1e-9)
+    text = dumped(0.0).decode("ascii")
+    assert "-0.0" not in text
+    assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_a_report_says_what_a_reader_needs():
+    report = a_report()
+    assert (report.outcome, report.label, report.highest_slice, report.threshold) == ("scored", "hemorrhage", 2, 0.4)
+    assert report.label_text == "hemorrhage suspected by the model"
+    assert [item.code for item in report.quality] == ["invalid_uid", "gantry_tilt", "missing_slices"]
+    assert report.quality[1].note == "The gantry was tilted by 12 degrees."
+    assert report.quality[2].note == wording.QUALITY_TEXT["missing_slices"]
+    assert report.geometry == Geometry("position", (0.488, 0.488), 5.0, 12.0)
+    second, third = report.slices[1:]
+    assert (second.picture, second.heatmap, third.picture, third.heatmap) == (
+        "slice-002.png",
+        "drawn",
+        None,
+        "empty_heatmap",
+    )
+    assert (second.sources[0].sop_instance_uid, second.sources[0].position_mm) == ("2.25.9.1", 5.0)
+
+
+def test_averaged_slices_name_their_sources():
+    report = a_report((-3.0,), spacing=1.0)
+    assert [source.number for source in report.slices[0].sources] == [1, 2, 3]
+    assert "thin_slices_averaged" in [item.code for item in report.quality]
+
+
+def test_an_error_names_its_file_below_the_root_on_every_machine():
+    one = failed_report(a_ref(), FileMissing("gone", path="/mnt/store/a/2.dcm"))
+    other = failed_report(a_ref(), FileMissing("gone", path="/data/a/2.dcm"))
+    assert one.error is not None
+    assert one.error.file == "a/2.dcm"
+    assert dump_report(one) == dump_report(other)
+
+
+def test_a_score_that_is_no_probability_is_refused():
+    ref = a_ref()
+    scan = a_scan(ref)
+    prepared = prepare(scan, InputContract(height=32, width=32))
+    bad = ScanScore(0.0, float("nan"), np.zeros(3), np.zeros(3), "no_finding")
+    with pytest.raises(ScoringFailed, match="no probability"):
+        scored_report(ref, scan, prepared, bad, FakeBundle(), engine=EngineFacts("CPUExecutionProvider"))
+    short = ScanScore(0.0, 0.5, np.zeros(2), np.zeros(2), "no_finding")
+    with pytest.raises(ScoringFailed, match="2 slice scores for 3 slices"):
+        scored_report(ref, scan, prepared, short, FakeBundle(), engine=EngineFacts("CPUExecutionProvider"))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"{}", b'{"schema": "hemo-batch/report", "schema_version": 2}', b'{"schema_version": 1}']
+)
+def test_a_torn_foreign_or_newer_report_is_refused(data):
+    with pytest.raises(ReportInvalid):
+        load_report(data)
+
+
+def test_a_report_with_an_unknown_field_is_refused():
+    body = json.loads(dump_report(a_report()))
+    body["scan"]["patient_name"] = "Doe"
+    with pytest.raises(ReportInvalid, match="patient_name"):
+        load_report(json.dumps(body).encode())
+
+
+def test_picture_names_lead_nowhere_else():
+    assert picture_name(0) == "slice-001.png"
+    assert is_picture_name(picture_name(1233))
+    for name in ("../slice-001.png", "slice-001.png\n", "slice-1.png", "report.json", "slice-001.png/x"):
+        assert not is_picture_name(name)
+
+
+def test_every_quality_code_has_words_and_none_promises_anything():
+    assert set(wording.QUALITY_TEXT) == set(Quality)
+    texts = [wording.STATEMENT, *wording.LABEL_TEXT.values(), *wording.OUTCOME_TEXT.values()]
+    texts += [*wording.HEATMAP_TEXT.values(), *wording.QUALITY_TEXT.values()]
+    for word in ("normal", "safe", "skip", "rule out", "ruled out", "healthy", "negative"):
+        assert not [text for text in texts if word in text.lower()]
