@@ -8,9 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 
+from hemo_core.discover import discover
+from hemo_core.errors import ScanError
 from hemo_core.phantoms import DicomOptions, PhantomSpec, make_phantom, write_demo, write_dicom, write_nifti, write_png
 from hemo_core.phantoms.marks import dicom_is_phantom, nifti_is_phantom, picture_is_phantom
 from hemo_core.phantoms.spec import BLEEDS
+from hemo_core.readers import read_scan
+from hemo_core.scan import Quality
 
 SMALL = PhantomSpec(7, bleed="epidural", bleed_size=0.7, rows=128, slices=12, spacing_mm=9.0, detail="fast")
 
@@ -124,7 +128,7 @@ def test_a_picture_is_marked_in_its_name_and_inside(phantom, tmp_path):
 
 def test_an_ordinary_header_is_no_phantom():
     plain = pydicom.Dataset()
-    plain.PatientID, plain.SeriesDescription = "12345", "HEAD 5mm"
+    plain.PatientID, plain.SeriesDescription = "PHANTOM-5", "HEAD 5mm"
     assert not dicom_is_phantom(plain)
     assert not picture_is_phantom("slice.png", b"\x89PNG\r\n\x1a\n")
 
@@ -136,3 +140,56 @@ def test_the_demo_folder_holds_bleeds_others_and_what_cannot_be_scored(tmp_path)
     assert {"hemorrhage", "no_finding", "rejected", "failed"} == set(expected)
     assert all((tmp_path / scan.path).exists() for scan in scans)
     assert len((tmp_path / "phantoms.csv").read_text().splitlines()) == 1 + len(scans)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DicomOptions(shuffled=True),
+        DicomOptions(syntax="jpeg-2000"),
+        DicomOptions(monochrome1=True),
+        DicomOptions(wrapped=True),
+        DicomOptions(multiframe=True),
+    ],
+    ids=["shuffled", "jpeg-2000", "monochrome1", "wrapped", "multiframe"],
+)
+def test_the_reader_brings_back_a_series_in_order_and_knows_it_for_a_phantom(phantom, tmp_path, options):
+    write_dicom(phantom, tmp_path / "series", options)
+    (ref,) = discover(tmp_path)
+    scan = read_scan(ref, tmp_path)
+    expected = np.clip(phantom.hu, -1024, 2047 if options.wrapped else 3071)
+    assert np.array_equal(np.stack([plane.pixels for plane in scan.slices]), expected)
+    assert scan.geometry.slice_spacing_mm == pytest.approx(SMALL.spacing_mm, abs=1e-3)
+    assert Quality.PHANTOM in scan.quality
+
+
+def test_the_reader_brings_back_a_tilted_series_from_dicom_and_from_nifti_alike(tmp_path):
+    tilted = make_phantom(replace(SMALL, tilt_deg=-12.0))
+    write_dicom(tilted, tmp_path / "series")
+    write_nifti(tilted, tmp_path / "a.nii")
+    scans = [read_scan(ref, tmp_path) for ref in discover(tmp_path)]
+    assert {scan.ref.kind for scan in scans} == {"dicom", "nifti"}
+    for scan in scans:
+        assert np.array_equal(np.stack([plane.pixels for plane in scan.slices]), tilted.hu)
+        assert abs(scan.geometry.tilt_deg) == pytest.approx(12.0, abs=0.1)
+        assert {Quality.PHANTOM, Quality.GANTRY_TILT} <= set(scan.quality)
+
+
+def test_the_reader_knows_a_picture_for_a_phantom_by_its_comment(phantom, tmp_path):
+    write_png(phantom, tmp_path, [4])[0].rename(tmp_path / "slice.png")
+    (ref,) = discover(tmp_path)
+    assert Quality.PHANTOM in read_scan(ref, tmp_path).quality
+
+
+def test_discovery_finds_in_the_demo_folder_just_what_its_truth_lists(tmp_path):
+    scans = write_demo(tmp_path, rows=64)
+    found = {ref.path: ref for ref in discover(tmp_path)}
+    assert set(found) == {scan.path for scan in scans}
+    for scan in scans:
+        ref = found[scan.path]
+        assert (ref.rejection is not None) == (scan.expected == "rejected"), ref
+        if scan.expected == "failed":
+            with pytest.raises(ScanError):
+                read_scan(ref, tmp_path)
+        elif scan.expected != "rejected":
+            assert Quality.PHANTOM in read_scan(ref, tmp_path).quality

@@ -41,7 +41,11 @@ _SERIES: tuple[tuple[str, PhantomSpec, DicomOptions], ...] = (
     ("ward-a/02", PhantomSpec(102, bleed="subdural", bleed_size=0.7, tilt_deg=14), DicomOptions(syntax="rle")),
     ("ward-a/03", PhantomSpec(103), DicomOptions()),
     ("ward-a/04", PhantomSpec(104, bleed="intraparenchymal", bleed_size=0.7), DicomOptions(syntax="implicit")),
-    ("ward-b/05", PhantomSpec(105, bleed="intraventricular", bleed_size=0.7), DicomOptions(multiframe=True)),
+    (
+        "ward-b/05/enhanced.dcm",
+        PhantomSpec(105, bleed="intraventricular", bleed_size=0.7),
+        DicomOptions(multiframe=True),
+    ),
     ("ward-b/06", PhantomSpec(106, bleed="subarachnoid", bleed_size=0.8), DicomOptions(missing=(9,))),
     ("ward-b/07", PhantomSpec(107, mimic="pineal", tilt_deg=-10), DicomOptions(monochrome1=True)),
     ("ward-b/08", PhantomSpec(108, mimic="dense_falx", slices=30, spacing_mm=4.0), DicomOptions(shuffled=True)),
@@ -76,7 +80,8 @@ def write_demo(folder: Path, *, rows: int = 512) -> list[DemoScan]:
 def _write_series(folder: Path, rows: int) -> Iterator[DemoScan]:
     for path, spec, options in _SERIES:
         phantom = make_phantom(replace(spec, rows=rows))
-        write_dicom(phantom, folder / path, options)
+        target = folder / path
+        write_dicom(phantom, target.parent if options.multiframe else target, options)
         yield _scan(path, phantom, options.missing)
 
 

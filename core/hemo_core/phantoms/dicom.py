@@ -207,6 +207,7 @@ def _common(spec: PhantomSpec, options: DicomOptions, sop_class: UID, uid: UID) 
     dataset.BodyPartExamined = "HEAD"
     dataset.PatientPosition = "HFS"
     dataset.BurnedInAnnotation = "NO"
+    dataset.QualityControlImage = "YES"
     dataset.KVP = 120
     dataset.ConvolutionKernel = options.kernel
     dataset.GantryDetectorTilt = f"{spec.tilt_deg:.6g}"

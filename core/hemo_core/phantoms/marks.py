@@ -17,18 +17,18 @@ WORD = "phantom"
 PNG_KEYWORD = b"Comment"
 PATIENT_PREFIX = "PHANTOM"
 
-_DICOM_TEXTS = ("ImageComments", "SeriesDescription", "StudyDescription")
+_DICOM_TEXTS = ("ImageComments", "SeriesDescription")
 
 
 def dicom_is_phantom(dataset: Dataset) -> bool:
     """Whether a DICOM header says phantom.
 
-    It does in Image Comments (0020,4000), Series or Study Description (0008,103E / 0008,1030), or by a Patient ID
-    (0010,0020) that starts with ``PHANTOM``.
+    It does by Quality Control Image (0028,0300), "a quality control or phantom image" (PS3.3 C.7.6.1), or by the word
+    in Image Comments (0020,4000) or Series Description (0008,103E). What names the patient is not looked at.
     """
-    if any(WORD in str(dataset.get(name, "") or "").lower() for name in _DICOM_TEXTS):
+    if dataset.get("QualityControlImage", "") == "YES":
         return True
-    return str(dataset.get("PatientID", "") or "").upper().startswith(PATIENT_PREFIX)
+    return any(WORD in str(dataset.get(name, "") or "").lower() for name in _DICOM_TEXTS)
 
 
 def nifti_is_phantom(header: Mapping[str, Any]) -> bool:

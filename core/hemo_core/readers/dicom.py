@@ -186,8 +186,8 @@ def _note_headers(headers: Sequence[Header], findings: Findings) -> None:
     if any(header.lossy or header.transfer_syntax in _LOSSY_SYNTAXES for header in headers):
         text = "The slices were compressed with loss before they came here (0028,2110); subtle blood may be gone."
         findings.add(Quality.LOSSY_COMPRESSED, text)
-    if any(header.quality_control for header in headers):
-        findings.add(Quality.PHANTOM, "The header says that this is a phantom (0028,0300), not a patient.")
+    if any(header.phantom for header in headers):
+        findings.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
 
 
 def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, findings: Findings) -> Scan:

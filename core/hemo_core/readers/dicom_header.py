@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hemo_core.errors import DecodeFailed, TooLarge, Truncated, UnknownFormat
+from hemo_core.phantoms.marks import dicom_is_phantom
 from hemo_core.readers.limits import check_size
 from hemo_core.readers.sniff import SNIFF_BYTES, Format, sniff
 
@@ -59,6 +60,7 @@ _KEYWORDS = (
     "LossyImageCompression",
     "PhotometricInterpretation",
     "QualityControlImage",
+    "ImageComments",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
@@ -111,7 +113,7 @@ class Header:
     photometric: str
     tilt_deg: float | None
     lossy: bool
-    quality_control: bool
+    phantom: bool
     has_pixels: bool
     rows: int
     columns: int
@@ -187,7 +189,7 @@ def header_of(dataset: Dataset, path: str, *, has_pixels: bool) -> Header:
             photometric=_text(dataset, "PhotometricInterpretation").upper(),
             tilt_deg=_number(dataset, "GantryDetectorTilt"),
             lossy=_text(dataset, "LossyImageCompression") == "01",
-            quality_control=_text(dataset, "QualityControlImage").upper() == "YES",
+            phantom=dicom_is_phantom(dataset),
             has_pixels=has_pixels,
             rows=int(_number(dataset, "Rows") or 0),
             columns=int(_number(dataset, "Columns") or 0),

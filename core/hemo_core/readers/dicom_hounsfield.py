@@ -46,7 +46,7 @@ def to_hounsfield(dataset: Dataset, header: Header, frame: int, stored: Stored) 
     slope, intercept = _rescale(dataset, frame)
     codes = [Quality.MONOCHROME1.value] if header.photometric == "MONOCHROME1" else []
     padding = _padding(dataset, stored)
-    if _wrapped(dataset, stored, intercept):
+    if slope > 0 and _wrapped(dataset, stored, intercept):
         codes.append(Quality.WRAPPED_12_BIT.value)
         stored = np.where(stored >= _WRAP_FROM, stored.astype(np.int32) - (1 << _WRAP_BITS), stored)
     units = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.errors import BadGeometry, DecodeFailed, Implausible, NonFinite, TooLarge, Truncated, UnknownFormat
+from hemo_core.phantoms.marks import picture_is_phantom
 from hemo_core.readers.findings import Findings
 from hemo_core.readers.limits import check_size
 from hemo_core.readers.safe_open import read_below
@@ -55,7 +56,11 @@ def read_image(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> Scan:
     slices: list[Slice] = []
     hounsfield: set[bool] = set()
     for path in ref.files:
-        pages = _pages(read_below(mount, path), path, findings, allow_implausible=allow_implausible)
+        stream = read_below(mount, path)
+        if picture_is_phantom(path, stream.read(SNIFF_BYTES)):
+            findings.add(Quality.PHANTOM, "The picture says that this is a phantom, not a patient.")
+        stream.seek(0)
+        pages = _pages(stream, path, findings, allow_implausible=allow_implausible)
         pixels, is_hu = _values(pages, path, findings)
         hounsfield.add(is_hu)
         slices += [Slice(page, path) for page in pixels]

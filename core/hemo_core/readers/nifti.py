@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.errors import BadGeometry, DecodeFailed, NonFinite, NoPixels, Truncated, UnknownFormat
+from hemo_core.phantoms.marks import nifti_is_phantom
 from hemo_core.readers.dicom_hounsfield import AIR_HU, LOWEST_HU
 from hemo_core.readers.findings import Findings
 from hemo_core.readers.limits import check_size
@@ -52,7 +53,7 @@ def read_nifti(ref: ScanRef, mount: Path) -> Scan:
         check_size(*shape, path)
         volume, affine = _canonical(image, shape, path)
     findings = Findings()
-    if "phantom" in _description(image).lower():
+    if nifti_is_phantom(image.header):
         findings.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
     geometry, positions = _place(affine, volume.shape[2], image, findings)
     planes = np.moveaxis(volume, 2, 0)[:, ::-1, ::-1].transpose(0, 2, 1)  # (z, rows to the back, columns to the left)
@@ -196,7 +197,3 @@ def _place(
         ),
         positions,
     )
-
-
-def _description(image: Any) -> str:
-    return bytes(image.header["descrip"].tobytes()).rstrip(b"\0").decode("latin-1")
