@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from hemo_core.errors import BrokerError, BrokerInsecure
 
 PREFIX = "hb:"
 TASK = "hemo.chunk"
 PRIORITIES = {"high": 0, "normal": 3, "low": 6}
-SOFT_LIMIT_S = 840
 HARD_LIMIT_S = 900
+SENT_HEADER = "hemo_sent"
 _STEP_SEPARATOR = "\x06\x16"
 _PAGE = 1000
 _SCHEMES = ("redis", "rediss", "redis+socket", "unix")
@@ -47,31 +48,37 @@ def check_url(url: str) -> str:
 
 
 def redis_url(url: str) -> str:
-    """The URL as redis-py spells it. Raises like :func:`check_url`."""
-    parts = urlsplit(check_url(url))
-    options = dict(parse_qsl(parts.query))
+    """Spell the URL as redis-py does. Raises like :func:`check_url`."""
+    scheme, place, options = _split(url)
     if "ssl_cert_reqs" in options:
         options["ssl_cert_reqs"] = "required"
-    if parts.scheme in ("redis+socket", "unix"):
-        database = options.pop("virtual_host", None)
-        if database is not None:
-            options["db"] = database.strip("/")
-        return urlunsplit(("unix", parts.netloc, parts.path, urlencode(options), ""))
-    return urlunsplit(parts._replace(query=urlencode(options)))
+    if scheme == "redis+socket":
+        scheme = "unix"
+        if "virtual_host" in options:
+            options["db"] = options.pop("virtual_host").strip("/")
+    return _joined(scheme, place, options)
 
 
 def celery_url(url: str) -> str:
-    """The URL as kombu spells it. Raises like :func:`check_url`."""
-    parts = urlsplit(check_url(url))
-    options = dict(parse_qsl(parts.query))
+    """Spell the URL as kombu does. Raises like :func:`check_url`."""
+    scheme, place, options = _split(url)
     if "ssl_cert_reqs" in options:
         options["ssl_cert_reqs"] = "CERT_REQUIRED"
-    if parts.scheme == "unix":
-        database = options.pop("db", None)
-        if database is not None:
-            options["virtual_host"] = database
-        parts = parts._replace(scheme="redis+socket")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(options)}" if options else "")
+    if scheme == "unix":
+        scheme = "redis+socket"
+        if "db" in options:
+            options["virtual_host"] = options.pop("db")
+    return _joined(scheme, place, options)
+
+
+def _split(url: str) -> tuple[str, str, dict[str, str]]:
+    """Scheme, host and path, options."""
+    parts = urlsplit(check_url(url))
+    return parts.scheme, f"{parts.netloc}{parts.path}", dict(parse_qsl(parts.query))
+
+
+def _joined(scheme: str, place: str, options: Mapping[str, str]) -> str:
+    return f"{scheme}://{place}" + (f"?{urlencode(options)}" if options else "")
 
 
 def queue_name(bundle_digest: str) -> str:
@@ -100,7 +107,6 @@ def make_app(url: str) -> Any:
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        task_soft_time_limit=SOFT_LIMIT_S,
         task_time_limit=HARD_LIMIT_S,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
@@ -138,6 +144,7 @@ def send_chunks(app: Any, queue: str, priority: str, chunks: Iterable[tuple[str,
                 queue=queue,
                 priority=PRIORITIES[priority],
                 producer=producer,
+                headers={SENT_HEADER: time.time()},
                 retry_policy={"max_retries": 3, "interval_max": 1},
             )
             sent += 1

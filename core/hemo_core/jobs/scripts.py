@@ -44,26 +44,30 @@ end
 """
 
 # ARGV: owner, chunk (-1: any), lease in ms, deaths alone that make poison
-# → {verdict, chunk, missing rows, suspect rows, poison rows}
+# → {verdict, chunk, 1 if taken over, missing rows, suspect rows, poison rows}
 CLAIM = (
     _PRELUDE
     + """
 local me, chunk, lease, cap = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local function answer(verdict) return {verdict, -1, {}, {}, {}} end
+local function answer(verdict) return {verdict, -1, 0, {}, {}, {}} end
+local function abandoned(chunk, owner)
+  if worker(owner) == worker(me) then return owner ~= me end
+  return tonumber(redis.call('ZSCORE', leases, chunk) or '0') <= now
+end
 if not state then return answer('unknown') end
 local unsummarised = redis.call('HGET', meta, 'summarised') ~= '1'
 if open_rows() == 0 and unsummarised then return answer('finish') end
 if state ~= 'running' then return answer('stop') end
 if chunk < 0 then
-  for _, expired in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 16)) do
-    if redis.call('HGET', owners, expired) ~= me then chunk = tonumber(expired) break end
+  local held = redis.call('HGETALL', owners)
+  for entry = 1, #held, 2 do
+    if abandoned(held[entry], held[entry + 1]) then chunk = tonumber(held[entry]) break end
   end
   if chunk < 0 then chunk = redis.call('BITPOS', free, 1) end
   if chunk < 0 then return answer('none') end
 end
 local owner = redis.call('HGET', owners, chunk)
-local expiry = tonumber(redis.call('ZSCORE', leases, chunk) or '0')
-if owner and expiry > now and worker(owner) ~= worker(me) then return answer('busy') end
+if owner and owner ~= me and not abandoned(chunk, owner) then return answer('busy') end
 local missing, suspects, poison = {}, {}, {}
 local first, last = bounds(chunk)
 for row = first, last - 1 do
@@ -81,13 +85,12 @@ redis.call('SETBIT', free, chunk, 0)
 if #missing + #suspects + #poison == 0 then
   redis.call('ZREM', leases, chunk)
   redis.call('HDEL', owners, chunk)
-  return {'empty', chunk, {}, {}, {}}
+  return {'empty', chunk, 0, {}, {}, {}}
 end
 redis.call('HSET', owners, chunk, me)
 redis.call('ZADD', leases, now + lease, chunk)
 redis.call('HSETNX', meta, 'started', now)
-if owner then redis.call('HINCRBY', meta, 'taken_over', 1) end
-return {'run', chunk, missing, suspects, poison}
+return {'run', chunk, owner and 1 or 0, missing, suspects, poison}
 """
 )
 

@@ -41,6 +41,7 @@ class Claim:
         verdict: ``run`` these rows; ``empty``: the chunk is done; ``busy``: somebody else is at it; ``none``: no chunk
             is free; ``stop``: the job is not running; ``finish``: every scan has ended, the summary is to be written;
             ``unknown``: the broker has no such job.
+        taken_over: another process held it and is dead or silent.
         rows: may run together, with read-ahead.
         suspects: were in flight when a process died; each must run alone.
         poison: died alone too often; to be failed.
@@ -48,6 +49,7 @@ class Claim:
 
     verdict: Verdict
     chunk: int
+    taken_over: bool = False
     rows: tuple[int, ...] = ()
     suspects: tuple[int, ...] = ()
     poison: tuple[int, ...] = ()
@@ -240,6 +242,12 @@ class JobStore:
         return missing
 
     @_mapped
+    def rows(self, header: JobHeader, ending: Ending) -> tuple[int, ...]:
+        """The scans that ended that way."""
+        bits = _bits(self.client.get(_keys(header.job)[_BITMAPS[ending]]), header.total)
+        return tuple(int(row) for row in np.flatnonzero(bits))
+
+    @_mapped
     def unleased_chunks(self, header: JobHeader) -> tuple[int, ...]:
         """Chunks with open scans that nobody works on."""
         keys, now = _keys(header.job), self._now_ms()
@@ -262,9 +270,11 @@ class JobStore:
         """Take a chunk, or any free one. ``owner`` is ``<worker>/<process>``; a worker's new process inherits."""
         wanted = -1 if chunk is None else chunk
         while True:
-            verdict, found, *rows = self._run("claim", job, owner, wanted, round(lease_s * 1000), POISON_DEATHS)
+            answer = self._run("claim", job, owner, wanted, round(lease_s * 1000), POISON_DEATHS)
+            verdict, found, taken_over, *rows = answer
             if verdict != b"empty" or chunk is not None:
-                return Claim(verdict.decode(), int(found), *(tuple(int(row) for row in part) for part in rows))
+                lists = (tuple(int(row) for row in part) for part in rows)
+                return Claim(verdict.decode(), int(found), bool(taken_over), *lists)
 
     @_mapped
     def begin(self, job: str, rows: Sequence[int], *, alone: bool = False) -> str:

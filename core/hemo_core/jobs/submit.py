@@ -124,7 +124,10 @@ def resume(store: JobStore, job_dir: Path) -> int:
 
 
 def retry_failed(store: JobStore, job_dir: Path) -> int:
-    """Run the failed scans again, and what is missing. Returns and raises like :func:`resume`."""
+    """Run the failed scans again, and what is missing. Their reports are removed first, so that they are open.
+
+    Returns and raises like :func:`resume`.
+    """
     return _reopen(store, job_dir, failed_too=True)
 
 
@@ -146,7 +149,7 @@ def endings_on_disk(job_dir: Path) -> dict[str, bytes]:
     with Manifest(job_dir) as manifest:
         bits = {name: np.zeros(len(manifest), np.uint8) for name in ("scored", "failed", "rejected")}
         for row, ref in enumerate(manifest):
-            outcome = _outcome(job_dir / "scans" / ref.scan_id / "report.json")
+            outcome = _outcome(_report_of(job_dir, ref))
             if outcome in bits:
                 bits[outcome][row] = 1
     return {name: np.packbits(values).tobytes() for name, values in bits.items()}
@@ -157,12 +160,27 @@ def _reopen(store: JobStore, job_dir: Path, *, failed_too: bool) -> int:
     store.ping()
     if not store.exists(header.job):
         store.create(header, endings_on_disk(job_dir))
+    if failed_too:
+        _remove_reports(job_dir, store.rows(header, "failed"))
     missing = store.reopen(header, failed_too=failed_too)
     if missing:
         enqueue(store, header, store.unleased_chunks(header))
     elif not store.progress(header.job).summarised:
         enqueue(store, header, (0,))
     return missing
+
+
+def _remove_reports(job_dir: Path, rows: Iterable[int]) -> None:
+    with Manifest(job_dir) as manifest:
+        for row in rows:
+            try:
+                _report_of(job_dir, manifest[row]).unlink(missing_ok=True)
+            except OSError as problem:
+                raise SinkError(f"cannot remove a failed report: {problem.strerror}", path=str(job_dir)) from problem
+
+
+def _report_of(job_dir: Path, ref: ScanRef) -> Path:
+    return job_dir / "scans" / ref.scan_id / "report.json"
 
 
 def _outcome(report: Path) -> str:

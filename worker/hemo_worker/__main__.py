@@ -1,0 +1,56 @@
+"""``python -m hemo_worker``: one worker, for supervisors and containers. ``hemo-batch worker`` does the same."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hemo_worker.startup import few_threads
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, and turn expected failures into their exit codes."""
+    few_threads()
+    from hemo_core.errors import HemoError
+    from hemo_core.settings import Sources
+    from hemo_worker.settings import worker_settings
+    from hemo_worker.startup import run_worker
+
+    flags = vars(_parser().parse_args(arguments))
+    flags["roots"] = dict(flags["roots"]) if flags["roots"] else None
+    try:
+        return run_worker(worker_settings(Sources.load(), **flags))
+    except HemoError as problem:
+        sys.stderr.write(f"hemo-worker: {problem}\n")
+        return problem.exit_code
+
+
+def _root(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError("name=/path")
+    return name, Path(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hemo_worker", description="Score chunks of scans from the queue.")
+    parser.add_argument("--broker", help="Redis URL (HEMO_BROKER)")
+    parser.add_argument("--bundle", type=Path, help="model bundle, default: the released one (HEMO_BUNDLE)")
+    parser.add_argument("--root", type=_root, action="append", dest="roots", metavar="NAME=PATH", help="a mount")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="cuda fails if it does not come up")
+    parser.add_argument("--threads", type=int, help="threads for one CNN call on the CPU")
+    parser.add_argument("--readers", type=int, help="threads that read scans ahead")
+    parser.add_argument("--batch", type=int, help="slices in a CNN call")
+    parser.add_argument(
+        "--lease", type=float, dest="lease_s", help="seconds of silence after which a chunk is taken over"
+    )
+    parser.add_argument("--reconcile", type=float, dest="reconcile_s", help="seconds between looks for lost messages")
+    parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics there; 0 for any free port")
+    parser.add_argument("--metrics-address", help="address to serve them on")
+    parser.add_argument("--ready-fd", type=int, help="file descriptor that gets one JSON line when the model is loaded")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

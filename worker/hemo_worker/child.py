@@ -1,0 +1,183 @@
+"""The worker's child: loads the model in its own process and works off chunk messages."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemo_core.bundle import Bundle, open_bundle
+from hemo_core.errors import (
+    BrokerError,
+    BundleAltered,
+    DeviceError,
+    HemoError,
+    JobError,
+    JobNotFound,
+    RootNotMounted,
+    SinkError,
+)
+from hemo_core.jobs import Claim, JobHeader, JobStore
+from hemo_core.readers import read_scan
+from hemo_worker.chunks import ChunkRun, Tools, job_folder
+from hemo_worker.death import die_with_parent
+from hemo_worker.metrics import Meter
+from hemo_worker.outputs.summary import summarise
+from hemo_worker.pipeline import Limits, Model, Pipeline
+from hemo_worker.settings import WorkerSettings
+from hemo_worker.shared import Shared
+
+_LOG = logging.getLogger(__name__)
+_PATIENCE_S = 60.0
+_WRITERS = 2
+_AHEAD_SCANS = 64
+
+
+class Child:
+    """Everything a child needs between two tasks. Made once in each child, after the fork.
+
+    Args:
+        bundle: as the parent verified it.
+        opener: reads one scan.
+
+    Raises:
+        BundleError: the bundle changed since the worker started.
+        DeviceError: the device does not come up.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        shared: Shared,
+        bundle: Bundle,
+        *,
+        opener: Callable[..., Any] = read_scan,
+    ) -> None:
+        self.pid = os.getpid()
+        if self.pid == shared.parent:
+            raise RuntimeError("the model must be loaded in the worker's child, not in its parent")
+        self.settings = settings
+        self.shared = shared
+        self.bundle = bundle
+        self.meter = Meter()
+        if shared.count_child() > 1:
+            self.meter.crashes.inc()
+        self.model = load_model(bundle, settings)
+        self.meter.loaded(bundle, self.model.engine.provider)
+        limits = Limits(settings.readers, _WRITERS, settings.ahead, settings.ahead_bytes)
+        self.tools = Tools(
+            store=JobStore(settings.broker, patience_s=_PATIENCE_S),
+            owner=f"{shared.worker}/{self.pid}-{secrets.token_hex(4)}",
+            pipeline=Pipeline(self.model, settings.roots, limits, self.meter, opener=opener),
+            settings=settings,
+            meter=self.meter,
+            stopping=shared.stopping,
+        )
+
+    def handle(self, job: str, first: int) -> None:
+        """Work on a job, the chunk that begins at row ``first`` first.
+
+        What is about one scan becomes its report. A job this worker cannot serve is left alone, with a note. What
+        makes every scan fail alike (root not mounted, device gone) stops the worker; a full disk stops this task.
+        """
+        if os.getpid() != self.pid:
+            raise RuntimeError("a model loaded in one process must not be used in another")
+        if self.shared.stopping():
+            return
+        try:
+            header = self.tools.store.header(job)
+            check_bundle(header, self.bundle)
+            self._work(header, job_folder(header, self.settings), first)
+        except JobNotFound:
+            _LOG.info("job %s is gone; its message is dropped", job)
+        except (JobError, SinkError, BrokerError) as problem:
+            _LOG.error("job %s: %s", job, problem)
+            self._note(job, problem)
+        except (RootNotMounted, DeviceError) as problem:
+            _LOG.error("the worker stops: %s", problem)
+            self._note(job, problem)
+            self.shared.fail(problem)
+
+    def _work(self, header: JobHeader, folder: Path, first: int) -> None:
+        store, owner, lease_s = self.tools.store, self.tools.owner, self.settings.lease_s
+        claim = store.claim(header.job, owner, first // header.chunk_size, lease_s)
+        if claim.verdict in ("empty", "busy"):
+            claim = store.claim(header.job, owner, None, lease_s)
+        if claim.verdict == "finish" or (claim.verdict == "run" and self._run(header, folder, claim)):
+            summarise(folder)
+            store.finish(header.job)
+
+    def _run(self, header: JobHeader, folder: Path, claim: Claim) -> bool:
+        """Whether the job is complete after it."""
+        run = ChunkRun(self.tools, header, folder)
+        try:
+            run.run(claim)
+        finally:
+            run.close()
+        return run.complete
+
+    def _note(self, job: str, problem: HemoError) -> None:
+        try:
+            self.tools.store.note(job, str(problem))
+        except BrokerError:
+            _LOG.warning("the broker is away, nobody can be told")
+
+
+def load_model(bundle: Bundle, settings: WorkerSettings) -> Model:
+    """Load both halves and run each once, so that the first scan does not wait. Raises DeviceError, BundleError."""
+    import cv2
+
+    from hemo_core.inference.gradcam import Explainer
+    from hemo_core.inference.session import Engine
+
+    cv2.setNumThreads(0)  # the reader threads are the parallelism
+    engine = Engine(bundle, device=settings.device, threads=settings.threads, batch=settings.batch)
+    explainer = Explainer(bundle)
+    picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
+    output = engine.cnn(np.zeros((1, *picture), np.float32))
+    engine.sequence(output.embeddings)
+    explainer.heatmaps(output.features, [0])
+    return Model(bundle, engine, explainer)
+
+
+def check_bundle(header: JobHeader, bundle: Bundle) -> None:
+    """Raise JobError unless the job names this very bundle."""
+    if header.bundle_digest != bundle.digest:
+        raise JobError(other_bundle(header, bundle), hint="start a worker with --bundle for that one")
+
+
+def other_bundle(header: JobHeader, bundle: Bundle) -> str:
+    """What to say of a job that names another bundle."""
+    wanted = f"{header.bundle_name} {header.bundle_version} ({header.bundle_digest[:12]})"
+    ours = f"{bundle.name} {bundle.version} ({bundle.digest[:12]})"
+    return f"job {header.job} names the bundle {wanted}; this worker has {ours}"
+
+
+def start_child(
+    settings: WorkerSettings, shared: Shared, bundle: Bundle, opener: Callable[..., Any] = read_scan
+) -> Child | None:
+    """Load everything in a new child and say so. On failure the worker stops, and None is returned.
+
+    Args:
+        bundle: as the parent verified it; verified once more.
+        opener: reads one scan.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    die_with_parent(signal.SIGKILL)
+    try:
+        if open_bundle(bundle.path).digest != bundle.digest:
+            raise BundleAltered("another bundle since the worker started", path=str(bundle.path))
+        child = Child(settings, shared, bundle, opener=opener)
+    except HemoError as problem:
+        _LOG.error("the worker stops: %s", problem)
+        shared.fail(problem)
+        return None
+    _LOG.info("ready: %s %s on %s", bundle.name, bundle.version, child.model.engine.provider)
+    shared.say({"ready": True, "provider": child.model.engine.provider, "bundle": bundle.digest})
+    return child

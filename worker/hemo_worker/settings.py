@@ -1,0 +1,92 @@
+"""What a worker is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from hemo_core.errors import SettingsError
+from hemo_core.settings import Sources, parse_roots
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """One worker process and its child.
+
+    Attributes:
+        broker: Redis URL.
+        bundle: folder or ``.hemo`` file; None for the released one.
+        roots: where the input and output roots are mounted, by name.
+        device: ``cuda`` fails if CUDA does not come up.
+        threads: threads for one CNN call on the CPU; None for one a core.
+        readers: threads that read and prepare scans ahead of the CNN.
+        batch: slices in a CNN call.
+        ahead: at most so many scans in flight at once.
+        ahead_bytes: stop reading ahead while decoded pixels in flight exceed this.
+        lease_s: a chunk whose worker is silent for so long is given to another.
+        task_s: a task stops claiming further chunks after this long.
+        reconcile_s: how often lost messages are looked for.
+        metrics_port: serve Prometheus metrics there; None: not at all; 0: any free port.
+        metrics_address: bind there.
+        ready_fd: file descriptor that gets one JSON line as soon as the model is loaded, or the reason why not.
+    """
+
+    broker: str
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    bundle: Path | None = None
+    device: Device = "auto"
+    threads: int | None = None
+    readers: int = field(default_factory=lambda: max(2, min(8, (os.cpu_count() or 2) - 1)))
+    batch: int = 16
+    ahead: int = 16
+    ahead_bytes: int = 1 << 30
+    lease_s: float = 60.0
+    task_s: float = 300.0
+    reconcile_s: float = 5.0
+    metrics_port: int | None = None
+    metrics_address: str = "127.0.0.1"
+    ready_fd: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in get_args(Device):
+            raise SettingsError(f"device {self.device!r} is unknown", hint="auto, cpu or cuda")
+        for name in ("readers", "batch", "ahead", "ahead_bytes", "lease_s", "task_s", "reconcile_s"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{name} must be more than 0, not {getattr(self, name)}")
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"threads must be at least 1, not {self.threads}")
+
+
+def worker_settings(sources: Sources, **flags: Any) -> WorkerSettings:
+    """Settings from flags (None: not given), ``HEMO_*`` and ``hemo.toml``.
+
+    Raises:
+        SettingsError: nonsense, or no broker.
+    """
+
+    def number(name: str, kind: type[int | float]) -> Any:
+        return sources.pick(f"worker.{name}", flags.get(name), getattr(_DEFAULTS, name), kind)
+
+    broker = sources.pick("broker", flags.get("broker"), "", str)
+    if not broker:
+        raise SettingsError("no broker given", hint="--broker redis://… or HEMO_BROKER")
+    bundle = sources.pick("bundle", flags.get("bundle"), None, Path)
+    return WorkerSettings(
+        broker=broker,
+        bundle=None if bundle is None else Path(bundle),
+        roots=sources.pick("roots", flags.get("roots"), {}, parse_roots),
+        device=cast("Device", sources.pick("device", flags.get("device"), "auto", str)),
+        metrics_address=sources.pick("metrics.address", flags.get("metrics_address"), "127.0.0.1", str),
+        metrics_port=sources.pick("metrics.port", flags.get("metrics_port"), None, int),
+        ready_fd=flags.get("ready_fd"),
+        **{name: number(name, int) for name in ("threads", "readers", "batch", "ahead", "ahead_bytes")},
+        **{name: number(name, float) for name in ("lease_s", "task_s", "reconcile_s")},
+    )
+
+
+_DEFAULTS = WorkerSettings(broker="")
