@@ -18,6 +18,7 @@ Float: TypeAlias = npt.NDArray[np.float32]
 
 CONTRACT_KEY = "hemo_contract"
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_DOCTOR = "hemo-batch doctor shows what is missing"
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}  # fp32 as on the CPU, same algorithm each time
 
 
@@ -125,13 +126,16 @@ def _session(bundle: Bundle, name: str, device: Device, threads: int | None) -> 
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     wanted = _wanted_providers(ort, device)
+    graph = bundle.read(name)
+    states = ort.capi.onnxruntime_pybind11_state
     try:
-        session = ort.InferenceSession(bundle.read(name), options, providers=wanted)
-    except ort.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
+        session = ort.InferenceSession(graph, options, providers=wanted)
+    except (states.InvalidProtobuf, states.InvalidGraph, states.InvalidArgument) as error:
         raise BundleSchema(f"is no ONNX graph: {error}", path=str(bundle.path / name)) from error
+    except (states.Fail, states.EPFail, states.RuntimeException) as error:
+        raise DeviceError(f"no session on {device}: {error}", hint=_DOCTOR) from error
     if device == "cuda" and session.get_providers()[0] != _CUDA:
-        came_up = ", ".join(session.get_providers())
-        raise DeviceError(f"CUDA did not come up, only {came_up}", hint="hemo-batch doctor shows what is missing")
+        raise DeviceError(f"CUDA did not come up, only {', '.join(session.get_providers())}", hint=_DOCTOR)
     return session
 
 

@@ -1,0 +1,93 @@
+"""From a training run's folder to a bundle a worker can run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tf2onnx", reason="needs the export extra")
+from hemo_core.bundle import open_bundle
+from hemo_core.errors import ExportError
+from hemo_core.keras_file import load_keras, quiet_tensorflow
+from hemo_export.graph import sequence_graph
+from hemo_export.package import export_run
+from hemo_export.parts import Parts, take_apart
+
+
+@pytest.fixture
+def run(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle.parent / "run", tmp_path / "run"))
+
+
+def test_each_recurrence_is_one_node_and_nothing_loops(tiny_bundle):
+    operators = open_bundle(tiny_bundle).manifest["onnx"]["operators"]
+    assert (operators["sequence.onnx"]["LSTM"], operators["sequence.onnx"]["GRU"]) == (1, 1)
+    for census in operators.values():
+        assert not {"Loop", "If", "Scan"} & set(census)
+
+
+def test_names_and_dynamic_axes_of_the_graphs(tiny_bundle):
+    import onnx
+
+    def signature(name: str) -> dict[str, int]:
+        graph = onnx.load(tiny_bundle / name).graph
+        return {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.input, *graph.output)}
+
+    assert signature("cnn.onnx") == {"slices": 4, "features": 4, "embedding": 2}
+    assert signature("sequence.onnx") == {"embeddings": 3, "lengths": 1, "logits": 3}
+
+
+def test_parity_is_recorded(tiny_bundle):
+    parity = open_bundle(tiny_bundle).manifest["parity"]
+    assert parity["max_abs_logit_difference"] < parity["logit_limit"] == 1e-4
+    assert {"logits 8x40", "logits ragged", "logits 1x400", "heat maps"} <= set(parity["checks"])
+
+
+def test_card_and_evidence_are_taken_along_and_nothing_else(run, tmp_path):
+    (run / "evidence" / "plots").mkdir(parents=True)
+    (run / "evidence" / "plots" / "roc.svg").write_text("<svg/>", "utf-8")
+    (run / "checkpoint.keras").write_bytes(b"not for you")
+    bundle = export_run(run, tmp_path / "out", version="1.2.3", name="renamed")
+    assert bundle.path == tmp_path / "out" / "renamed-1.2.3"
+    models = {"cnn.onnx", "sequence.onnx", "head.keras", "model.keras"}
+    assert set(bundle.manifest["files"]) == {*models, "MODEL_CARD.md", "evidence/plots/roc.svg"}
+    with pytest.raises(ExportError, match="exists already"):
+        export_run(run, tmp_path / "out", version="1.2.3", name="renamed")
+
+
+def test_a_failed_export_leaves_nothing(run, tmp_path):
+    content = json.loads((run / "run.json").read_text("utf-8"))
+    content["scoring"]["labels"] = ["hemorrhage", "subdural"]
+    (run / "run.json").write_text(json.dumps(content), "utf-8")
+    with pytest.raises(ExportError, match="names 2 labels, the model has 1"):
+        export_run(run, tmp_path / "out", version="1.0.0")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_incomplete_run_is_named(run, tmp_path):
+    (run / "run.json").write_text('{"name": "x"}', "utf-8")
+    with pytest.raises(ExportError, match="lacks input, scoring, metrics"):
+        export_run(run, tmp_path / "out", version="1.0.0")
+
+
+def test_a_model_of_another_build_cannot_be_taken_apart():
+    quiet_tensorflow()
+    import keras
+
+    with pytest.raises(ExportError, match="per_slice"):
+        take_apart(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]))
+
+
+def test_a_recurrence_without_fused_form_is_refused(tiny_bundle):
+    """``reset_after=False`` has no pattern in tf2onnx: it would become a Loop."""
+    parts = take_apart(load_keras(tiny_bundle / "model.keras"))
+    import keras
+
+    embeddings = keras.Input((None, 16), name="embeddings")
+    looping = keras.layers.GRU(4, return_sequences=True, reset_after=False)(embeddings)
+    sequence = keras.Model(embeddings, looping)
+    with pytest.raises(ExportError, match="Loop"):
+        sequence_graph(Parts(parts.model, parts.cnn, parts.pool, sequence, parts.head, "pooled"), "{}")
