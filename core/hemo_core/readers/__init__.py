@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from hemo_core.scan import Scan, ScanRef
+from hemo_core.errors import Implausible
+from hemo_core.scan import Quality, Scan, ScanRef
 
 __all__ = ["read_scan"]
 
@@ -21,14 +23,35 @@ def read_scan(ref: ScanRef, mount: Path, *, allow_implausible: bool = False) -> 
         ScanError: subclasses, one for each way in which an input can be bad.
         RootNotMounted: the mount is absent or empty; no scan is to blame.
     """
+    scan = _decoded(ref, mount, allow_implausible=allow_implausible)
+    return _judged(scan, allow_implausible=allow_implausible)
+
+
+def _decoded(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> Scan:
     from hemo_core.readers.dicom import read_dicom
     from hemo_core.readers.image import read_image
     from hemo_core.readers.nifti import read_nifti
 
     if ref.kind == "dicom":
-        scan = read_dicom(ref, mount)
-    elif ref.kind == "nifti":
-        scan = read_nifti(ref, mount)
-    else:
-        scan = read_image(ref, mount, allow_implausible=allow_implausible)
-    return scan
+        return read_dicom(ref, mount)
+    if ref.kind == "nifti":
+        return read_nifti(ref, mount)
+    return read_image(ref, mount, allow_implausible=allow_implausible)
+
+
+def _judged(scan: Scan, *, allow_implausible: bool) -> Scan:
+    """The scan with what its pixels say about it."""
+    from hemo_core.plausible import why_implausible
+    from hemo_core.quality import pixel_quality
+
+    found = pixel_quality(scan)
+    reason = why_implausible(scan)
+    if reason is not None and not allow_implausible:
+        hint = "allow implausible scans to score it all the same"
+        raise Implausible(f"does not look like a head CT: {reason}", path=scan.ref.path, hint=hint)
+    if reason is not None:
+        found[Quality.IMPLAUSIBLE] = f"Does not look like a head CT ({reason}); it was scored on request."
+    codes = dict.fromkeys((*scan.quality, *(code.value for code in found)))
+    return replace(
+        scan, quality=tuple(codes), notes={**scan.notes, **{code.value: note for code, note in found.items()}}
+    )

@@ -150,11 +150,12 @@ def _ordered(frames: Sequence[_Frame], findings: Findings) -> tuple[list[_Frame]
     return sorted(frames, key=lambda frame: (frame.header.instance_number, frame.index)), "frame"
 
 
-def _preference(frame: _Frame) -> tuple[bool, int, int, int, str]:
-    """Which of several slices at one position comes first: soft kernel, then the earliest acquired."""
+def _preference(frame: _Frame) -> tuple[bool, bool, int, int, int, str]:
+    """Which of several slices at one position comes first: soft kernel, without loss, then the earliest acquired."""
     header = frame.header
     sharp = is_sharp(header.kernel, header.description)
-    return sharp, header.acquisition_number, header.instance_number, frame.index, header.sop_uid or header.path
+    lossy = header.lossy or header.transfer_syntax in _LOSSY_SYNTAXES
+    return sharp, lossy, header.acquisition_number, header.instance_number, frame.index, header.sop_uid or header.path
 
 
 def _one_each(frames: Sequence[_Frame], findings: Findings) -> list[_Frame]:
