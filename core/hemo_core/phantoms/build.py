@@ -76,7 +76,8 @@ class _Head:
         self.lesion = Lesion.draw(rng, spec.bleed, spec.bleed_size, ends)
         box = Box(self.table_mm[0] - spec.spacing_mm, self.table_mm[-1] + spec.spacing_mm, *_EXTENT_MM)
         self.folds, self.leaves, self.cells = (
-            make_folds(rng, box, scale, upright) for scale, upright in ((11.0, _UPRIGHT), (5.0, 1.0), (8.0, 1.0))
+            make_folds(rng, box, scale, upright=upright, step_mm=2.0 if self.pitch < 1 else 3.0)
+            for scale, upright in ((11.0, _UPRIGHT), (5.0, 1.0), (8.0, 1.0))
         )
         self.drifts = tuple(make_drift(rng, box, 13.0, strength) for strength in (1.8, 2.2))
         self.holder = self._head_holder()

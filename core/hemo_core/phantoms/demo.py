@@ -51,10 +51,10 @@ _SERIES: tuple[tuple[str, PhantomSpec, DicomOptions], ...] = (
     ("ward-b/08", PhantomSpec(108, mimic="dense_falx", slices=30, spacing_mm=4.0), DicomOptions(shuffled=True)),
 )
 _VOLUME = ("research/phantom-109.nii.gz", PhantomSpec(109, bleed="epidural", bleed_size=0.9, slices=28, spacing_mm=4.5))
-_PICTURES: tuple[tuple[PhantomSpec, int], ...] = (
-    (PhantomSpec(110, bleed="intraparenchymal", bleed_size=0.9), 12),
-    (PhantomSpec(111, bleed="subdural", bleed_size=0.9), 13),
-    (PhantomSpec(112), 14),
+_PICTURES: tuple[PhantomSpec, ...] = (
+    PhantomSpec(110, bleed="intraparenchymal", bleed_size=0.9, slices=1),
+    PhantomSpec(111, bleed="subdural", bleed_size=0.9, slices=1),
+    PhantomSpec(112, slices=1),
 )
 
 
@@ -90,20 +90,17 @@ def _write_others(folder: Path, rows: int) -> Iterator[DemoScan]:
     volume = make_phantom(replace(spec, rows=rows))
     write_nifti(volume, folder / path)
     yield _scan(path, volume)
-    for spec, index in _PICTURES:
+    for spec in _PICTURES:
         phantom = make_phantom(replace(spec, rows=rows))
-        picture = write_png(phantom, folder / "teaching", [index])[0]
-        holds = phantom.blood_voxels[index] > 0
-        yield DemoScan(
-            picture.relative_to(folder).as_posix(), "hemorrhage" if holds else "no_finding", phantom.spec, (0,) * holds
-        )
+        picture = write_png(phantom, folder / "teaching")[0]
+        yield _scan(picture.relative_to(folder).as_posix(), phantom)
 
 
 def _write_unscorable(folder: Path, rows: int) -> Iterator[DemoScan]:
     phantom = make_phantom(PhantomSpec(103, rows=rows))
     scout = write_localizer(phantom, folder / "ward-a" / "03-scout")
     yield DemoScan(scout.relative_to(folder).as_posix(), "rejected", phantom.spec)
-    broken = write_dicom(replace(make_phantom(PhantomSpec(113, rows=rows, slices=1))), folder / "ward-b" / "broken")[0]
+    broken = write_dicom(make_phantom(PhantomSpec(113, rows=rows, slices=1)), folder / "ward-b" / "broken")[0]
     broken.write_bytes(broken.read_bytes()[: rows * rows])
     yield DemoScan(broken.relative_to(folder).as_posix(), "failed", None)
 

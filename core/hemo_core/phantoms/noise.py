@@ -9,7 +9,6 @@ import numpy as np
 
 from hemo_core.phantoms.shapes import Field
 
-_FOLD_STEP_MM = 2.0
 _DRIFT_STEP_MM = 5.0
 _LARGEST_MM = 15.0
 
@@ -46,7 +45,9 @@ class Box:
     wide: float
 
 
-def make_folds(rng: np.random.Generator, box: Box, scale_mm: float, upright: float = 1.0) -> RandomField:
+def make_folds(
+    rng: np.random.Generator, box: Box, scale_mm: float, *, upright: float = 1.0, step_mm: float = 2.0
+) -> RandomField:
     """Curved sheets through a volume, like sulci: the zero set of band-passed noise.
 
     Args:
@@ -54,17 +55,18 @@ def make_folds(rng: np.random.Generator, box: Box, scale_mm: float, upright: flo
         box: the volume.
         scale_mm: typical distance between neighbouring sheets.
         upright: above 1 the sheets stand more upright.
+        step_mm: pitch of the lattice.
 
     Returns:
         Roughly the signed distance from the nearest sheet.
     """
-    white = _white(rng, box, _FOLD_STEP_MM)
-    sigma = scale_mm / 2.6 / _FOLD_STEP_MM
+    white = _white(rng, box, step_mm)
+    sigma = scale_mm / 2.6 / step_mm
     band = _blur(white, sigma, upright) - _blur(white, 1.7 * sigma, upright)
-    slopes = np.gradient(band, np.float32(_FOLD_STEP_MM))
+    slopes = np.gradient(band, np.float32(step_mm))
     steep = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2 + slopes[2] ** 2)
     distance = band / (steep + np.float32(0.15) * steep.mean())
-    return RandomField(np.clip(distance, -_LARGEST_MM, _LARGEST_MM), _bottom(box, _FOLD_STEP_MM), _FOLD_STEP_MM)
+    return RandomField(np.clip(distance, -_LARGEST_MM, _LARGEST_MM), _bottom(box, step_mm), step_mm)
 
 
 def make_drift(rng: np.random.Generator, box: Box, scale_mm: float, strength_mm: float) -> RandomField:
