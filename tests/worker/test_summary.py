@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hemo_core.errors import DecodeFailed, JobNotFound, SinkError
+from hemo_core.report import dump_report, failed_report, rejected_report
+from hemo_core.scan import Rejection
+from hemo_worker.outputs import summary
+from hemo_worker.outputs.summary import COLUMNS, summarise
+from hemo_worker.outputs.text import csv_cell, visible
+from hemo_worker.sink import write_scan
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def job(tmp_path, workshop):
+    """One scan of each outcome and label."""
+    refs = [
+        workshop.ref(0, "a/bleed"),
+        workshop.ref(1, "a/one slice"),
+        workshop.ref(2, "a/none", duplicate_of="0000000000000000"),
+        workshop.ref(3, "b/broken.dcm"),
+        workshop.ref(4, "b/scout", rejection=Rejection("localizer", "a localizer")),
+        workshop.ref(5, "b/late"),
+    ]
+    folder = workshop.job(tmp_path / "job", refs, [("README.txt", "no scan by its name")])
+    write_scan(folder, workshop.scored(refs[0], [-3, 4, 4, -3], [1]), {"slice-002.png": b"png"})
+    write_scan(folder, workshop.scored(refs[1], [-1.5, -1.5, -0.3, -1.5]), {})
+    write_scan(folder, workshop.scored(refs[2], [-3, -3, -3, -3]), {})
+    write_scan(folder, failed_report(refs[3], DecodeFailed("damaged"), workshop.bundle), {})
+    write_scan(folder, rejected_report(refs[4], workshop.bundle), {})
+    return folder
+
+
+def test_every_row_of_the_manifest_has_its_row(job):
+    found = summarise(job)
+    rows = table(job)
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["path"] for row in rows] == ["a/bleed", "a/one slice", "a/none", "b/broken.dcm", "b/scout", "b/late"]
+    assert [row["outcome"] for row in rows] == ["scored"] * 3 + ["failed", "rejected", "cancelled"]
+    assert [row["label"] for row in rows[:3]] == ["hemorrhage", "review", "no_finding"]
+    assert [row["code"] for row in rows[3:]] == ["decode_failed", "localizer", ""]
+    assert (rows[0]["highest_slice"], rows[0]["slices"], rows[0]["quality"]) == ("2", "4", "phantom")
+    assert rows[2]["duplicate_of"] == "0000000000000000"
+    assert (job / rows[0]["report"]).is_file()
+    assert found.outcomes == {"scored": 3, "failed": 1, "rejected": 1, "cancelled": 1}
+    assert found.labels == {"hemorrhage": 1, "review": 1, "no_finding": 1}
+    assert found.codes == {"decode_failed": 1, "localizer": 1}
+    assert found.total == 6
+
+
+def test_before_the_end_a_scan_without_a_report_is_open(job):
+    assert summarise(job, finished=False).outcomes["open"] == 1
+    assert table(job)[-1]["outcome"] == "open"
+
+
+def test_summarising_again_changes_nothing(job):
+    summarise(job)
+    before = {name: (job / name).read_bytes() for name in ("summary.csv", "index.html")}
+    summarise(job)
+    assert {name: (job / name).read_bytes() for name in before} == before
+    assert not list((job / ".staging").iterdir())
+
+
+def test_a_torn_report_is_a_failed_row_and_stops_nothing(job):
+    (job / "scans" / "0000000000000000" / "report.json").write_bytes(b'{"schema"')
+    assert summarise(job).outcomes["failed"] == 2
+    assert table(job)[0]["code"] == "report_invalid"
+
+
+def test_no_job_and_no_disk_are_errors(tmp_path, job, monkeypatch):
+    with pytest.raises(JobNotFound):
+        summarise(tmp_path / "nothing")
+    summarise(job)
+    before = (job / "summary.csv").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hemo_worker.durable.os.fsync", full)
+    with pytest.raises(SinkError, match="No space left"):
+        summarise(job)
+    assert (job / "summary.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"])
+def test_a_spreadsheet_sees_text_and_no_formula(tmp_path, workshop, name):
+    ref = workshop.ref(0, f'{name},"x"\n=2')
+    folder = workshop.job(tmp_path / "job", [ref])
+    write_scan(folder, failed_report(ref, DecodeFailed(f"{name} is damaged")), {})
+    summarise(folder)
+    row = table(folder)[0]
+    for cell in (row["path"], row["message"]):
+        assert cell[0] in "'\\"
+        assert "\n" not in cell
+
+
+def test_undecodable_and_misleading_names_are_shown_as_they_are():
+    assert visible("a\udcff/\u202egnp.dcm\u200b") == "a\\xff/\\u202egnp.dcm\\u200b"
+    assert visible("Köln/脳 «x»") == "Köln/脳 «x»"
+    assert csv_cell("study/1") == "study/1"
+
+
+def large_job(folder: Path, workshop, count: int) -> Path:
+    """A job whose scans share a few reports by hard links."""
+    refs = [workshop.ref(number) for number in range(count)]
+    workshop.job(folder, refs)
+    report = workshop.scored(refs[0], [-3, 2, 1, -3])
+    kinds = [folder / f"kind-{kind}" for kind in range(100)]
+    for kind, path in enumerate(kinds):
+        path.write_bytes(dump_report(replace(report, probability=0.5 + kind / 250)))
+    for number, ref in enumerate(refs):
+        place = folder / "scans" / ref.scan_id
+        place.mkdir(parents=True)
+        os.link(kinds[100 * number // count], place / "report.json")
+    return folder
+
+
+def peak_bytes(folder: Path) -> int:
+    """Peak memory of a process that summarises the job."""
+    code = (
+        "import sys, pathlib; from hemo_worker.outputs.summary import summarise; summarise(pathlib.Path(sys.argv[1]))"
+    )
+    path = os.pathsep.join(part for part in sys.path if part)
+    child = subprocess.Popen([sys.executable, "-c", code, str(folder)], env={**os.environ, "PYTHONPATH": path})
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+def test_twenty_thousand_rows_need_no_more_memory_than_few(tmp_path, workshop):
+    count = 20_000
+    few = peak_bytes(large_job(tmp_path / "few", workshop, summary.PAGE_ROWS))
+    folder = large_job(tmp_path / "many", workshop, count)
+    assert peak_bytes(folder) < few + 16e6
+    assert sum(1 for _ in (folder / "summary.csv").open()) == count + 1
+    page = (folder / "index.html").read_text("utf-8")
+    assert f"holds the {summary.PAGE_ROWS:,} scans that rank highest of {count:,} scored" in page
+    assert page.count('"label":"hemorrhage"') == summary.PAGE_ROWS
+    assert f'"id":"{count - 1:016x}"' in page
+    assert f'"id":"{0:016x}"' not in page
+    assert len(page) < 2e6
