@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -193,3 +195,21 @@ def test_every_quality_code_has_words_and_none_promises_anything():
     texts += [*wording.HEATMAP_TEXT.values(), *wording.QUALITY_TEXT.values()]
     for word in ("normal", "safe", "skip", "rule out", "ruled out", "healthy", "negative"):
         assert not [text for text in texts if word in text.lower()]
+
+
+def test_the_guide_explains_every_field_and_code():
+    guide = Path(__file__).resolve().parents[2].joinpath("docs", "report.md").read_text("utf-8")
+
+    def names(schema: dict) -> set[str]:
+        found = set(schema.get("properties", {}))
+        parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", []), *schema.get("$defs", {}).values()]
+        parts += [schema["items"]] if "items" in schema else []
+        return found.union(*(names(part) for part in parts)) if parts else found
+
+    fields = names(report_schema())
+    assert {"scan_id", "sop_instance_uid", "hint"} <= fields
+    assert not [field for field in fields if not re.search(rf"`[a-z_.\[\]]*\b{field}\b", guide)]
+    assert not [code for code in Quality if f"`{code}`" not in guide]
+    assert not [label for label in (*wording.LABEL_TEXT, *wording.LABEL_TEXT.values()) if label not in guide]
+    for word in ("normal", "safe", "skip", "rule out", "healthy"):
+        assert word not in guide.lower()
