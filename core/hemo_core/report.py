@@ -22,7 +22,7 @@ from hemo_core.preprocess import Prepared
 from hemo_core.scan import Geometry, Scan, ScanRef, SourceKind
 from hemo_core.wording import LABEL_TEXT, STATEMENT, quality_text
 
-Outcome = Literal["scored", "rejected", "failed", "cancelled"]
+Outcome = Literal["scored", "rejected", "failed"]
 Label = Literal["hemorrhage", "review", "no_finding"]
 Heatmap = Literal["drawn", "empty_heatmap"]
 
@@ -191,7 +191,7 @@ class Report:
     Attributes:
         label, probability, threshold, highest_slice, engine, geometry: only where ``outcome`` is ``scored``.
         slices: every slice the model saw, foot to head; empty unless scored.
-        error: only where ``outcome`` is ``failed`` or ``rejected``.
+        error: only where it is not. A scan that was cancelled before its turn has no report.
     """
 
     scan: Identity
@@ -305,11 +305,6 @@ def rejected_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
     outcome: Outcome = "rejected" if ref.rejection is not None else "failed"
     problem = Problem(reason.code, reason.reason)
     return Report(_identity(ref), outcome, quality=_quality(ref.quality, {}), model=_model(bundle), error=problem)
-
-
-def cancelled_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
-    """The report of a scan whose job was cancelled before its turn."""
-    return Report(_identity(ref), "cancelled", quality=_quality(ref.quality, {}), model=_model(bundle))
 
 
 def dump_report(report: Report) -> bytes:

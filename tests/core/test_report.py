@@ -18,7 +18,6 @@ from hemo_core.report import (
     EngineFacts,
     Report,
     Shown,
-    cancelled_report,
     dump_report,
     failed_report,
     is_picture_name,
@@ -76,7 +75,6 @@ def every_outcome() -> list[Report]:
         rejected_report(rejected, FakeBundle()),
         rejected_report(unreadable),
         failed_report(a_ref(), missing, FakeBundle()),
-        cancelled_report(a_ref()),
     ]
 
 
