@@ -248,7 +248,7 @@ class Report:
             raise ReportInvalid(f"malformed report: {problem}", hint="write it again with resume") from problem
 
 
-def scored_report(  # noqa: PLR0917 (in the order in which they come to be)
+def scored_report(
     ref: ScanRef,
     scan: Scan,
     prepared: Prepared,
