@@ -106,7 +106,7 @@ def _extras() -> Iterator[Check]:
 
 
 def _codecs() -> Check:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     absent = [name for name, uid in _CODECS.items() if not get_decoder(UID(uid)).is_available]

@@ -34,7 +34,7 @@ def status(job: str | None, broker: str | None, as_json: bool) -> None:
     if as_json:
         print_json(body if isinstance(body, dict) else body.to_json())
     elif isinstance(body, dict):
-        _show_disk(body)
+        _show_disk(Path(job), body)
     else:
         _show([body], as_json=False)
 
@@ -48,7 +48,7 @@ def watch(job: str, broker: str | None, as_json: bool) -> int:
     with _store_of(job, broker) as (store, name):
         ended = follow(store, name, quiet=as_json)
     _show_one(ended, as_json=as_json)
-    return exit_of(ended)
+    return exit_of(ended.failed)
 
 
 @click.command()
@@ -63,9 +63,14 @@ def cancel(job: str, broker: str | None, as_json: bool) -> None:
         _show_one(cancel_job(store, name), as_json=as_json)
 
 
-def exit_of(progress: Progress) -> int:
-    """Exit code of a job that has ended."""
-    return Exit.SCANS_FAILED if progress.failed else Exit.DONE
+def exit_of(failed: int) -> int:
+    """Exit code of a job that has ended, by the number of its failed scans."""
+    return Exit.SCANS_FAILED if failed else Exit.DONE
+
+
+def is_complete(job_dir: Path) -> bool:
+    """Whether every scan of a job has its report and the summary is written."""
+    return on_disk(job_dir)["open"] == 0 and (job_dir / "summary.csv").is_file()
 
 
 @contextmanager
@@ -98,7 +103,7 @@ def _running_broker(job: str, broker: str | None) -> str | None:
     named = setting("broker", broker)
     if named:
         return named
-    from hemo_worker.local import running_broker
+    from hemo_cli.local import running_broker
 
     return running_broker(Path(job)) if Path(job).is_dir() else None
 
@@ -106,13 +111,13 @@ def _running_broker(job: str, broker: str | None) -> str | None:
 def _progress(job: str, broker: str | None) -> Progress | dict[str, Any]:
     """From the broker if one runs the job, else from the job's folder."""
     if _running_broker(job, broker) is None and Path(job).is_dir():
-        return _on_disk(Path(job))
+        return on_disk(Path(job))
     with _store_of(job, broker) as (store, name):
         return store.progress(name)
 
 
-def _on_disk(job_dir: Path) -> dict[str, Any]:
-    """What the reports in a job's folder say; no broker needed."""
+def on_disk(job_dir: Path) -> dict[str, Any]:
+    """What the reports in a job's folder say; no broker needed. Raises JobNotFound."""
     from hemo_core.jobs import endings_on_disk, read_header
 
     header = read_header(job_dir)
@@ -142,9 +147,9 @@ def _show(found: Sequence[Progress], *, as_json: bool) -> None:
     out().print(table if found else "no jobs on this broker")
 
 
-def _show_disk(body: dict[str, Any]) -> None:
+def _show_disk(job_dir: Path, body: dict[str, Any]) -> None:
     ended = body["total"] - body["open"]
     counts = ", ".join(f"{body[name]} {name}" for name in ("scored", "failed", "rejected"))
     out().print(f"{plain(body['job'])}: not running, {ended}/{body['total']} ended ({counts})")
     if body["open"]:
-        out().print("hemo-batch resume finishes it")
+        out().print(f"finish it with: hemo-batch resume {plain(job_dir)}", soft_wrap=True)

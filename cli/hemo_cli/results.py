@@ -19,6 +19,7 @@ from hemo_core.errors import JobNotFound
 Row = dict[str, str]
 
 _SUMMARY, _PAGE = "summary.csv", "index.html"
+_OUTCOMES = ("scored", "failed", "rejected", "cancelled", "open")
 _RANK = {"hemorrhage": 2, "review": 1}
 
 
@@ -64,9 +65,16 @@ class Results:
 @json_option
 def results(job_dir: Path, rows: int, as_json: bool) -> None:
     """Show what a finished job found, highest scores first."""
-    found = read_results(job_dir, rows)
+    show_job(job_dir, rows, as_json=as_json)
+
+
+def show_job(job_dir: Path, limit: int, *, as_json: bool) -> None:
+    """What a finished job found: tables, or JSON; for a single scan its label, probability and pictures."""
+    found = read_results(job_dir, limit)
     if as_json:
         print_json(found.to_json())
+    elif found.outcomes.total() == 1 and len(found.top) == 1:
+        show_single(found)
     else:
         show_results(found)
 
@@ -107,6 +115,23 @@ def show_results(found: Results) -> None:
     console.print(f"[dim]{plain(STATEMENT)}[/]")
 
 
+def show_single(found: Results) -> None:
+    """Print the result of a job of one scan."""
+    from hemo_core.wording import LABEL_TEXT, STATEMENT
+
+    row = found.top[0]
+    folder = (found.job_dir / row["report"]).resolve().parent
+    console = out()
+    console.print(f"[bold]{LABEL_TEXT.get(row['label'], row['label'])}[/], probability {float(row['probability']):.3f}")
+    if row["quality"]:
+        console.print(f"quality   {plain(row['quality'])}")
+    for picture in sorted(folder.glob("slice-*.png")):
+        console.print(f"overlay   {plain(picture)}", soft_wrap=True)
+    console.print(f"report    {plain(folder / 'report.json')}", soft_wrap=True)
+    console.print(f"worklist  {plain(found.page)}", soft_wrap=True)
+    console.print(f"[dim]{plain(STATEMENT)}[/]")
+
+
 def _scored_table(found: Results) -> Any:
     from rich.table import Table
 
@@ -137,7 +162,7 @@ def _others_table(found: Results) -> Any:
 
 def _totals(found: Results) -> str:
     labels = ", ".join(f"{count} {label}" for label, count in found.labels.most_common())
-    parts = [f"{count} {outcome}" for outcome, count in found.outcomes.most_common()]
+    parts = [f"{found.outcomes[outcome]} {outcome}" for outcome in _OUTCOMES if found.outcomes[outcome]]
     return f"[bold]{found.outcomes.total()} scans[/]: {', '.join(parts)}" + (f" ({labels})" if labels else "")
 
 

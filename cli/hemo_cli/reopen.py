@@ -1,0 +1,81 @@
+"""``hemo-batch resume`` and ``retry``: finish a job, whoever interrupted it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hemo_cli.following import follow
+from hemo_cli.jobs import exit_of, is_complete, on_disk, store_at
+from hemo_cli.local import Machine, run_here
+from hemo_cli.options import broker_option, device_option, json_option, root_option, roots_setting, rows_option, setting
+from hemo_cli.results import show_job
+
+if TYPE_CHECKING:
+    from hemo_core.jobs import JobStore, Progress
+
+Reopen = Callable[["JobStore", Path], int]
+
+
+@click.command()
+@click.argument("job_dir", metavar="JOB_FOLDER", type=click.Path(path_type=Path))
+@broker_option
+@root_option
+@device_option
+@rows_option
+@json_option
+def resume(
+    job_dir: Path, broker: str | None, roots: dict[str, Path] | None, device: str | None, rows: int, as_json: bool
+) -> int:
+    """Run what is missing of an interrupted or cancelled job, and nothing twice."""
+    from hemo_core.jobs import resume as resume_job
+
+    if is_complete(job_dir):
+        show_job(job_dir, rows, as_json=as_json)
+        return exit_of(on_disk(job_dir)["failed"])
+    ended = _run(job_dir, resume_job, broker=broker, roots=roots, device=device, quiet=as_json)
+    show_job(job_dir, rows, as_json=as_json)
+    return exit_of(ended.failed)
+
+
+@click.command()
+@click.argument("job_dir", metavar="JOB_FOLDER", type=click.Path(path_type=Path))
+@broker_option
+@root_option
+@device_option
+@rows_option
+@json_option
+def retry(
+    job_dir: Path, broker: str | None, roots: dict[str, Path] | None, device: str | None, rows: int, as_json: bool
+) -> int:
+    """Run the failed scans of a job again, and what is missing."""
+    from hemo_core.jobs import retry_failed
+
+    ended = _run(job_dir, retry_failed, broker=broker, roots=roots, device=device, quiet=as_json)
+    show_job(job_dir, rows, as_json=as_json)
+    return exit_of(ended.failed)
+
+
+def _run(
+    job_dir: Path,
+    reopen: Reopen,
+    *,
+    broker: str | None,
+    roots: dict[str, Path] | None,
+    device: str | None,
+    quiet: bool,
+) -> Progress:
+    from hemo_core.jobs import read_header
+
+    header = read_header(job_dir)
+    url = setting("broker", broker)
+    if url:
+        with store_at(url) as store:
+            reopen(store, job_dir)
+            return follow(store, header.job, quiet=quiet)
+    known = Machine.load(job_dir)
+    machine = Machine({**known.roots, **roots_setting(roots)}, known.bundle, setting("device", device) or known.device)
+    return run_here(job_dir.resolve(), machine, lambda store: reopen(store, job_dir), quiet=quiet)

@@ -1,0 +1,58 @@
+"""``hemo-batch worker``: one worker for a shared broker; run one a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hemo_cli.extras import need_extra
+from hemo_cli.options import broker_option, bundle_option, device_option, root_option
+
+
+@click.command()
+@broker_option
+@bundle_option
+@root_option
+@device_option
+@click.option("--threads", type=click.IntRange(min=1), help="Threads for one CNN call on the CPU. [default: cores]")
+@click.option("--readers", type=click.IntRange(min=1), help="Threads that read scans ahead.")
+@click.option("--batch", type=click.IntRange(min=1), help="Slices in one CNN call. [default: 16]")
+@click.option("--metrics-port", type=click.IntRange(min=0), help="Serve Prometheus metrics there; 0: any free port.")
+@click.option("--metrics-address", help="Address to serve them on. [default: 127.0.0.1]")
+def worker(
+    broker: str | None,
+    bundle: Path | None,
+    roots: dict[str, Path] | None,
+    device: str | None,
+    threads: int | None,
+    readers: int | None,
+    batch: int | None,
+    metrics_port: int | None,
+    metrics_address: str | None,
+) -> int:
+    """Score what is on the broker until told to stop (SIGTERM: finish what is in flight).
+
+    Every root that jobs name must be mounted here: --root scans=/mnt/scans --root out=/mnt/reports.
+    """
+    need_extra("worker")
+    from hemo_worker.startup import few_threads
+
+    few_threads()  # before the libraries that read it are imported
+    from hemo_core.settings import Sources
+    from hemo_worker.settings import worker_settings
+    from hemo_worker.startup import run_worker
+
+    settings = worker_settings(
+        Sources.load(),
+        broker=broker,
+        bundle=bundle,
+        roots=roots,
+        device=device,
+        threads=threads,
+        readers=readers,
+        batch=batch,
+        metrics_port=metrics_port,
+        metrics_address=metrics_address,
+    )
+    return run_worker(settings)
