@@ -185,7 +185,8 @@ def _paste(canvas: Canvas, picture: Canvas, top: int, left: int) -> None:
 
 
 def _text(canvas: Canvas, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int]) -> int:
-    """Write ``text`` from ``at`` (x and base line) on; the x where it ends."""
+    """Write ``text`` from ``at`` (x and base line) on, legible also over bone; the x where it ends."""
+    cv2.putText(canvas, text, at, _FONT, size, _GROUND, 4, cv2.LINE_AA)
     cv2.putText(canvas, text, at, _FONT, size, colour, 1, cv2.LINE_AA)
     return at[0] + _wide(text, size)
 

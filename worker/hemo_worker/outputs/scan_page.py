@@ -9,6 +9,7 @@ from hemo_worker.outputs.text import Html, asset, fill, join
 
 _WIDE, _HIGH = 960, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 10, 26
+_WIDEST_BAR = 80
 
 _GRID_LINE = """<line class="axis" x1="$left" x2="$right" y1="$y" y2="$y"/>
 <text x="$edge" y="$y" dy="4" text-anchor="end">$value</text>"""
@@ -93,7 +94,7 @@ def _quality(report: Report) -> Html:
 def _plot(report: Report) -> Html:
     """Bars of the slice probabilities, the threshold as a broken line; bars of shown slices lead to their picture."""
     threshold = report.threshold or 0.0
-    step = (_WIDE - _LEFT - _RIGHT) / len(report.slices)
+    step = min((_WIDE - _LEFT - _RIGHT) / len(report.slices), _WIDEST_BAR)
     bars = [
         _bar(item, _LEFT + at * step, step, above=item.probability >= threshold)
         for at, item in enumerate(report.slices)

@@ -39,7 +39,7 @@
   }
 
   function profile(row) {
-    const wide = 132, high = 30, step = wide / row.profile.length;
+    const wide = 132, high = 30, step = Math.min(wide / row.profile.length, 12);
     const bars = row.profile.map((share, at) => {
       const tall = Math.max(1, share * high);
       const kind = share >= threshold ? "bar above" : "bar";
