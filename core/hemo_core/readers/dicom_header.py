@@ -204,7 +204,7 @@ def read_header(stream: BinaryIO, path: str) -> Header:
     header = header_of(dataset, path, has_pixels=size[0] < size[1])
     if header.transfer_syntax == DEFLATED:
         return replace(header, has_pixels=bool(header.rows and header.columns))
-    if size[0] > size[1]:
+    if not header.has_pixels and ends_early(stream, path):
         raise Truncated("the file ends inside its header", path=path, hint=COPY_AGAIN)
     return header
 

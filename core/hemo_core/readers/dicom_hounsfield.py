@@ -22,6 +22,7 @@ AIR_HU = -1000.0
 LOWEST_HU = -1024.0
 _PADDING_BELOW = -200.0
 _PADDING_ABOVE = 3000.0
+_LARGEST = 1e9
 _WRAP_BITS = 12
 _WRAP_INTERCEPT = -100.0
 _WRAP_FROM = 4096 + int(LOWEST_HU)
@@ -44,14 +45,14 @@ def to_hounsfield(dataset: Dataset, header: Header, frame: int, stored: Stored) 
         NonFinite: the rescale gives no finite numbers.
     """
     slope, intercept = _rescale(dataset, frame)
+    if not (abs(slope) < _LARGEST and abs(intercept) < _LARGEST):  # also refuses NaN
+        raise NonFinite(f"rescale slope {slope} and intercept {intercept} give no finite values", path=header.path)
     codes = [Quality.MONOCHROME1.value] if header.photometric == "MONOCHROME1" else []
     padding = _padding(dataset, stored)
     if slope > 0 and _wrapped(dataset, stored, intercept):
         codes.append(Quality.WRAPPED_12_BIT.value)
         stored = np.where(stored >= _WRAP_FROM, stored.astype(np.int32) - (1 << _WRAP_BITS), stored)
     units = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    if not np.isfinite(units).all():
-        raise NonFinite(f"rescale slope {slope} and intercept {intercept} give no finite values", path=header.path)
     for low, high in padding:
         if not _PADDING_BELOW < low * slope + intercept < _PADDING_ABOVE:
             units[(stored >= low) & (stored <= high)] = AIR_HU

@@ -67,19 +67,20 @@ def read_nifti(ref: ScanRef, mount: Path) -> Scan:
 @contextmanager
 def _parsing(path: str) -> Iterator[None]:
     """Map what nibabel raises on damaged files to our errors."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.orientations import OrientationError
+    from nibabel.spatialimages import HeaderDataError, ImageDataError
+
     try:
         yield
     except EOFError as error:
         raise Truncated("the volume ends early", path=path, hint=_COPY_AGAIN) from error
+    except OrientationError as error:
+        raise BadGeometry(f"the affine gives no orientation: {error}", path=path) from error
+    except (ImageFileError, HeaderDataError, ImageDataError) as error:
+        raise DecodeFailed(f"the NIfTI header is damaged: {error}", path=path, hint=_COPY_AGAIN) from error
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, struct.error) as error:
         raise DecodeFailed(f"the NIfTI file is damaged: {error}", path=path, hint=_COPY_AGAIN) from error
-    except Exception as error:
-        from nibabel.filebasedimages import ImageFileError
-        from nibabel.spatialimages import HeaderDataError
-
-        if isinstance(error, (ImageFileError, HeaderDataError)):
-            raise DecodeFailed(f"the NIfTI header is damaged: {error}", path=path, hint=_COPY_AGAIN) from error
-        raise
 
 
 def _unpacked(stream: io.BytesIO, path: str) -> io.BytesIO:

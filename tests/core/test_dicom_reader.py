@@ -1,0 +1,336 @@
+"""DICOM series become ordered Hounsfield slices; what is odd gets a code, what is broken a specific error."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from slices import SPEC, head, read, slice_dataset, volume_of, write_series, write_slice
+
+from hemo_core.describe import decoded_pixels_sha256
+from hemo_core.discover import discover
+from hemo_core.errors import (
+    BadGeometry,
+    DecodeFailed,
+    Implausible,
+    NonFinite,
+    NoPixels,
+    ScanError,
+    TooLarge,
+    Truncated,
+    UnknownFormat,
+)
+from hemo_core.phantoms import DicomOptions, Phantom, write_dicom, write_localizer
+from hemo_core.readers import read_scan
+
+
+@pytest.fixture(scope="module")
+def phantom() -> Phantom:
+    return head()
+
+
+def floor(hu: np.ndarray) -> np.ndarray:
+    """What the reader makes of values below air."""
+    return np.where(hu < -1024, -1000, hu)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DicomOptions(),
+        DicomOptions(syntax="implicit"),
+        DicomOptions(syntax="rle"),
+        DicomOptions(syntax="jpeg-2000"),
+        DicomOptions(monochrome1=True),
+        DicomOptions(wrapped=True),
+        DicomOptions(shuffled=True),
+        DicomOptions(multiframe=True),
+    ],
+    ids=["explicit", "implicit", "rle", "jpeg-2000", "monochrome1", "wrapped", "shuffled", "multi-frame"],
+)
+def test_every_encoding_gives_the_same_hounsfield_units_from_foot_to_head(tmp_path, phantom, options):
+    scan = read(tmp_path, *write_dicom(phantom, tmp_path, options))
+    assert scan.units == "hu"
+    assert volume_of(scan).dtype == np.float32
+    np.testing.assert_array_equal(volume_of(scan), floor(phantom.hu))
+    positions = [one.position_mm for one in scan.slices]
+    assert positions == sorted(positions)
+    assert scan.geometry.order_from == "position"
+    assert scan.geometry.slice_spacing_mm == pytest.approx(SPEC.spacing_mm)
+    assert ("monochrome1" in scan.quality) == options.monochrome1
+    assert ("wrapped_12_bit" in scan.quality) == options.wrapped
+    assert "phantom" in scan.quality
+    assert set(scan.quality) == set(scan.notes)
+    assert len({one.sop_instance_uid for one in scan.slices}) == len(scan.slices)
+
+
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian], ids=["big-endian", "deflated"]
+)
+def test_rare_uncompressed_syntaxes_are_read(tmp_path, phantom, syntax):
+    dataset = slice_dataset(phantom.hu[4])
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        dataset.PixelData = phantom.hu[4].astype(">i2").tobytes()
+    pydicom.dcmwrite(
+        tmp_path / "a",
+        dataset,
+        enforce_file_format=True,
+        little_endian=syntax != ExplicitVRBigEndian,
+        implicit_vr=False,
+    )
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "a"))[0], floor(phantom.hu[4]))
+
+
+@pytest.mark.parametrize(("name", "syntax"), [("JPEGLSLossless", "80"), ("JPEGLosslessProcess14_1", "70")])
+def test_jpeg_ls_and_jpeg_lossless_are_read(tmp_path, phantom, name, syntax):
+    gdcm = pytest.importorskip("gdcm", reason="only GDCM can write these for a test")
+    source = write_slice(tmp_path / "source.dcm", phantom.hu[4])
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(source))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "out.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    assert pydicom.dcmread(tmp_path / "out.dcm").file_meta.TransferSyntaxUID.endswith(syntax)
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "out.dcm"))[0], floor(phantom.hu[4]))
+
+
+def test_bits_above_the_stored_ones_are_not_part_of_the_value(tmp_path, phantom):
+    stored = np.clip(phantom.hu[4] + 1024, 0, 4095).astype(np.uint16)
+    tags = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "RescaleIntercept": -1024}
+    write_slice(tmp_path / "plain", stored, **tags)
+    write_slice(tmp_path / "dirty", stored, PixelData=(stored | 0x8000).tobytes(), **tags)
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "dirty")), volume_of(read(tmp_path, "plain")))
+
+
+def test_pixel_padding_becomes_air_but_is_not_believed_where_tissue_is(tmp_path, phantom):
+    hu = phantom.hu[4].copy()
+    hu[:8] = 3071
+    write_slice(tmp_path / "outside", hu, PixelPaddingValue=3071)
+    assert (volume_of(read(tmp_path, "outside"))[0][:8] == -1000).all()
+    write_slice(tmp_path / "tissue", phantom.hu[4], PixelPaddingValue=30)
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "tissue"))[0], floor(phantom.hu[4]))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        ([-1, 0, 0, 0, 1, 0], lambda plane: plane[:, ::-1]),
+        ([1, 0, 0, 0, -1, 0], lambda plane: plane[::-1]),
+        ([-1, 0, 0, 0, -1, 0], lambda plane: plane[::-1, ::-1]),
+        ([0, 1, 0, 1, 0, 0], lambda plane: plane.T),
+        ([0, 1, 0, -1, 0, 0], lambda plane: plane[:, ::-1].T),
+    ],
+    ids=["seen-from-the-head", "upside-down", "prone", "transposed", "on-its-side"],
+)
+def test_slices_are_turned_nose_up_and_still_run_from_foot_to_head(tmp_path, phantom, orientation, turn):
+    stored = np.stack([turn(plane) for plane in phantom.hu])
+    scan = read(tmp_path, *write_series(tmp_path, stored, ImageOrientationPatient=orientation))
+    np.testing.assert_array_equal(volume_of(scan), floor(phantom.hu))
+    assert "reoriented" in scan.quality
+
+
+def test_gantry_tilt_is_found_from_the_geometry_and_from_the_tag(tmp_path, phantom):
+    tilted = head(replace(SPEC, tilt_deg=14.0))
+    scan = read(tmp_path, *write_dicom(tilted, tmp_path / "tilted"))
+    assert scan.geometry.tilt_deg == pytest.approx(14.0, abs=0.01)
+    assert "gantry_tilt" in scan.quality
+    assert scan.geometry.slice_spacing_mm == pytest.approx(SPEC.spacing_mm)
+    write_slice(tmp_path / "tag", phantom.hu[4], GantryDetectorTilt="-12.5")
+    assert read(tmp_path, "tag").geometry.tilt_deg == 12.5
+
+
+def test_gaps_doubled_positions_copies_and_strangers_get_codes(tmp_path, phantom):
+    files = write_dicom(phantom, tmp_path / "a", DicomOptions(missing=(3,)))
+    scan = read(tmp_path, *files)
+    assert "missing_slices" in scan.quality
+    assert "About 1 slice" in scan.notes["missing_slices"]
+
+    copy = tmp_path / "copy.dcm"
+    copy.write_bytes(files[0].read_bytes())
+    scan = read(tmp_path, *files, copy, write_localizer(phantom, tmp_path))
+    assert len(scan.slices) == len(files)
+    assert "extra_slices_dropped" in scan.quality
+
+    doubled = write_series(tmp_path / "b", phantom.hu, ConvolutionKernel="H30s")
+    first = pydicom.dcmread(doubled[0])
+    bone = write_series(
+        tmp_path / "bone", phantom.hu + 1, ConvolutionKernel="H70h", SeriesInstanceUID=first.SeriesInstanceUID
+    )
+    scan = read(tmp_path, *bone, *doubled)
+    np.testing.assert_array_equal(volume_of(scan), floor(phantom.hu))
+    assert {"duplicate_positions", "mixed_kernels"} <= set(scan.quality)
+
+
+def test_spacing_that_changes_with_the_slice_thickness_is_variable_but_complete(tmp_path, phantom):
+    files = [
+        write_slice(tmp_path / f"{i}", phantom.hu[i], z, SliceThickness=thick)
+        for i, (z, thick) in enumerate([(0, 4), (4, 4), (8, 4), (12, 4), (18, 8), (26, 8), (34, 8)])
+    ]
+    scan = read(tmp_path, *files)
+    assert "variable_spacing" in scan.quality
+    assert "missing_slices" not in scan.quality
+
+
+def test_without_positions_the_instance_numbers_decide_and_without_those_nothing_does(tmp_path, phantom):
+    tags = {"ImagePositionPatient": None}
+    files = [write_slice(tmp_path / f"{9 - i}", phantom.hu[i], InstanceNumber=i, **tags) for i in range(4)]
+    scan = read(tmp_path, *files)
+    assert scan.geometry.order_from == "frame"
+    assert "unknown_spacing" in scan.quality
+    np.testing.assert_array_equal(volume_of(scan), floor(phantom.hu[:4]))
+    blind = [write_slice(tmp_path / f"blind{i}", phantom.hu[i], **tags) for i in range(4)]
+    with pytest.raises(BadGeometry, match="neither positions nor distinct instance numbers"):
+        read(tmp_path, *blind)
+
+
+def test_headers_that_break_the_rules_are_read_with_a_code(tmp_path, phantom):
+    tags = {"SOPInstanceUID": "ID_0a1b", "SeriesInstanceUID": "ID_s", "StudyInstanceUID": None, "SOPClassUID": None}
+    write_slice(tmp_path / "rsna", phantom.hu[4], LossyImageCompression="01", **tags)
+    scan = read(tmp_path, "rsna")
+    assert {"invalid_uid", "lossy_compressed"} <= set(scan.quality)
+    assert scan.slices[0].sop_instance_uid == "ID_0a1b"
+
+
+def test_a_burnt_in_window_and_blank_slices_are_noticed(tmp_path, phantom):
+    clipped = np.clip(phantom.hu, -20, 100)
+    assert "clipped_range" in read(tmp_path, *write_series(tmp_path / "clipped", clipped)).quality
+    some = phantom.hu.copy()
+    some[0] = 0
+    scan = read(tmp_path, *write_series(tmp_path / "blank", some))
+    assert scan.notes["zero_pixels"] == "1 of 8 slices hold nothing but one value."
+    with pytest.raises(Implausible, match="blank"):
+        read(tmp_path, *write_series(tmp_path / "all", np.zeros_like(phantom.hu)))
+
+
+@pytest.mark.parametrize("options", [DicomOptions(), DicomOptions(syntax="jpeg-2000"), DicomOptions(multiframe=True)])
+def test_a_file_cut_anywhere_is_truncated_and_never_scored_in_part(tmp_path, phantom, options):
+    path = write_dicom(phantom, tmp_path / "whole", options)[0]
+    whole = path.read_bytes()
+    for cut in np.linspace(160, len(whole) - 9, 60).astype(int):  # the last 8 bytes may be an empty delimiter
+        (tmp_path / "cut").write_bytes(whole[:cut])
+        with pytest.raises((Truncated, NoPixels)) as caught:  # cut between two elements, no pixels are announced
+            read(tmp_path, "cut")
+        assert caught.value.path == "cut"
+
+
+def test_damaged_bytes_never_raise_anything_but_scan_errors(tmp_path, phantom):
+    whole = bytearray(write_dicom(phantom, tmp_path / "whole", DicomOptions(syntax="jpeg-2000"))[0].read_bytes())
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        broken = whole.copy()
+        for at in rng.integers(132, len(whole), 12):
+            broken[at] = rng.integers(256)
+        (tmp_path / "broken").write_bytes(broken)
+        with suppress(ScanError):
+            read(tmp_path, "broken", allow_implausible=True)
+
+
+def test_what_is_no_image_says_so(tmp_path, phantom):
+    (tmp_path / "text.dcm").write_text("this is no DICOM file\n" * 100)
+    with pytest.raises(UnknownFormat, match="whatever its name says"):
+        read(tmp_path, "text.dcm")
+    write_slice(tmp_path / "report.dcm", phantom.hu[4], PixelData=None, Rows=None, Columns=None, Modality="SR")
+    with pytest.raises(NoPixels, match="a SR object without pixel data"):
+        read(tmp_path, "report.dcm")
+    write_slice(tmp_path / "nan.dcm", phantom.hu[4], RescaleSlope="1e999")
+    with pytest.raises(NonFinite):
+        read(tmp_path, "nan.dcm")
+
+
+def test_bombs_are_refused_before_anything_is_decoded(tmp_path, phantom):
+    write_slice(tmp_path / "frames", phantom.hu[4], NumberOfFrames=2_000_000)
+    with pytest.raises(TooLarge):
+        read(tmp_path, "frames")
+    write_slice(tmp_path / "sides", phantom.hu[4], Rows=60000, Columns=60000)
+    with pytest.raises(TooLarge):
+        read(tmp_path, "sides")
+    path = write_dicom(phantom, tmp_path / "j2k", DicomOptions(syntax="jpeg-2000"))[0]
+    data = path.read_bytes()
+    at = data.index(b"\xff\x4f\xff\x51") + 8
+    for side, error in ((60000, TooLarge), (97, DecodeFailed)):
+        (tmp_path / "lying").write_bytes(data[:at] + side.to_bytes(4, "big") * 2 + data[at + 8 :])
+        with pytest.raises(error):
+            read(tmp_path, "lying")
+
+
+def test_a_deflated_bomb_is_refused_while_it_unpacks(tmp_path, phantom, monkeypatch):
+    monkeypatch.setattr("hemo_core.readers.dicom_header._MAX_INFLATED", 16 << 20)
+    dataset = slice_dataset(phantom.hu[4])
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    pydicom.dcmwrite(tmp_path / "small", dataset, enforce_file_format=True)
+    data = (tmp_path / "small").read_bytes()
+    start = 144 + int.from_bytes(data[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    with (tmp_path / "bomb").open("wb") as out:
+        out.write(data[:start])
+        for _ in range(20):
+            out.write(packer.compress(bytes(1 << 20)))
+        out.write(packer.flush())
+    with pytest.raises(TooLarge, match="inflates"):
+        read(tmp_path, "bomb")
+
+
+def test_reading_in_threads_gives_what_reading_alone_gives(tmp_path, phantom):
+    for name, options in (
+        ("a", DicomOptions()),
+        ("b", DicomOptions(syntax="jpeg-2000")),
+        ("c", DicomOptions(syntax="rle")),
+    ):
+        write_dicom(phantom, tmp_path / name / name, replace(options, series=ord(name)))
+    found = discover(tmp_path, all_series=True)
+    refs = list(found) * 4
+    alone = [volume_of(read_scan(one, found.mount)) for one in refs]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda one: volume_of(read_scan(one, found.mount)), refs))
+    assert len(refs) == 12
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_public_files_decode_to_the_published_hashes(real_data: Path):
+    folder = real_data / "codecs"
+    with (folder / "files.csv").open() as table:
+        for row in csv.DictReader(table):
+            assert decoded_pixels_sha256(folder, row["file"]) == row["sha256_of_decoded_int16"], row["file"]
+
+
+def test_only_the_ruined_public_file_has_block_artefacts(real_data: Path):
+    folders = [real_data / "codecs", *sorted((real_data / "dicom").glob("*/"))]
+    ruined = {
+        path.name
+        for folder in folders
+        for path in sorted(folder.glob("*.dcm"))
+        if "block_artefacts" in read(folder, path.name).quality
+    }
+    assert ruined == {"693_UNCI.dcm"}
+    assert "lossy_compressed" in read(real_data / "codecs", "693_UNCI.dcm").quality
+
+
+def test_public_series_are_ordered_and_coded(real_data: Path):
+    found = discover(real_data / "dicom")
+    scans = {one.path: read_scan(one, found.mount) for one in found}
+    exam, tilted = scans["rsna_ID_fff502d5"], scans["ge_hispeed"]
+    positions = [one.position_mm for one in exam.slices]
+    assert len(positions) == 36
+    assert positions == sorted(positions)
+    assert "invalid_uid" in exam.quality
+    assert {"gantry_tilt", "variable_spacing"} <= set(tilted.quality)
+    assert "missing_slices" not in tilted.quality
+    assert tilted.geometry.tilt_deg == pytest.approx(18.5, abs=0.01)
+    assert sum(path.startswith("rsna_single/") for path in scans) == 10
