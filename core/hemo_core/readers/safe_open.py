@@ -45,7 +45,7 @@ def open_below(mount: Path, relative: str) -> Iterator[BinaryIO]:
         try:
             yield stream
         except OSError as error:
-            if error.errno is None or isinstance(error, (FileNotFoundError, BlockingIOError)):
+            if error.errno is None:  # not from the operating system
                 raise
             raise FileUnreadable(f"reading stopped: {error.strerror}", path=relative) from error
 
