@@ -11,8 +11,6 @@ import pytest
 
 from hemo_core.bundle import MANIFEST, Bundle, open_bundle, seal
 from hemo_core.errors import BundleAltered, DeviceError, ScoringFailed
-
-pytest.importorskip("onnxruntime", reason="needs the worker extra")
 from hemo_core.inference.session import Engine
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hemo_core.bundle import open_bundle
-from hemo_core.inference.gradcam import normalised
-
-pytest.importorskip("tf2onnx", reason="needs the export extra")
 from hemo_core.inference import gradcam
-from hemo_core.inference.gradcam import Explainer
+from hemo_core.inference.gradcam import Explainer, normalised
 from hemo_core.inference.session import Engine
 from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export.package import export_run
 from hemo_export.parity import pictures
 from hemo_export.parts import take_apart
 from hemo_export.reference import full_gradcam
+
+pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 
 
 def build_flat_model():

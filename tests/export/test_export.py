@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tf2onnx", reason="needs the export extra")
 from hemo_core.bundle import open_bundle
 from hemo_core.errors import ExportError
 from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export.graph import sequence_graph
 from hemo_export.package import export_run
 from hemo_export.parts import Parts, take_apart
+
+pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 
 
 @pytest.fixture

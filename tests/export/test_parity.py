@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("tf2onnx", reason="needs the export extra")
 from hemo_core.bundle import open_bundle
 from hemo_core.errors import ParityError
 from hemo_core.keras_file import load_keras
 from hemo_export.parity import Check, check_parity, difference
 from hemo_export.parts import take_apart
+
+pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 
 
 def test_a_slightly_different_model_fails_and_every_failure_is_named(tiny_bundle: Path):

@@ -1,0 +1,83 @@
+"""``hemo-batch bench``: how fast this machine is, against its own ceiling and against the textbook."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hemo_cli.console import err, out, print_json
+from hemo_cli.extras import need_extra
+from hemo_cli.options import bundle_option, device_option, json_option, path_setting, setting
+
+if TYPE_CHECKING:
+    from hemo_cli.contenders import Benchmark
+
+_NAMES = {
+    "worker": "worker, files to reports",
+    "cnn": "its CNN alone (ceiling)",
+    "textbook": "textbook, a picture at a time",
+}
+
+
+@click.command()
+@click.argument("scans", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option("--phantoms", type=click.IntRange(1, 200), default=8, show_default=True, help="Without SCANS: so many.")
+@click.option("--rounds", type=click.IntRange(1, 50), default=3, show_default=True, help="Times each way is timed.")
+@bundle_option
+@device_option
+@json_option
+def bench(
+    scans: Path | None, phantoms: int, rounds: int, bundle: Path | None, device: str | None, as_json: bool
+) -> None:
+    """Time the worker on SCANS (default: synthetic ones) in turns with its CNN alone and with the textbook way.
+
+    The worker reads files and writes reports and overlays; the other two begin with slices already prepared. Worker
+    and textbook explain the same positive slices.
+    """
+    need_extra("worker")
+    from hemo_cli.contenders import benchmark
+    from hemo_core.bundle import open_bundle, released_bundle
+
+    opened = open_bundle(path_setting("bundle", bundle) or released_bundle())
+    with tempfile.TemporaryDirectory(prefix="hemo-bench-") as scratch:
+        folder = scans or _phantoms(Path(scratch) / "phantoms", phantoms)
+        chosen = setting("device", device) or "auto"
+        found = benchmark(opened, folder, Path(scratch), device=chosen, rounds=rounds)
+    if as_json:
+        print_json(found.to_json())
+        return
+    _show(found)
+
+
+def _phantoms(folder: Path, count: int) -> Path:
+    """DICOM series of synthetic heads, every other one with blood."""
+    from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom
+
+    err().print(f"[dim]drawing {count} phantoms[/]")
+    for seed in range(count):
+        spec = PhantomSpec(seed, bleed="none" if seed % 2 else "intraparenchymal", bleed_size=0.9, detail="fast")
+        write_dicom(make_phantom(spec), folder / f"{seed:03d}")
+    return folder
+
+
+def _show(found: Benchmark) -> None:
+    from rich.table import Table
+
+    title = f"{found.scans} scans, {found.slices} slices, {found.explained} explained, {found.provider}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("way")
+    for name in ("slices/s", "fastest s", "slowest s", "CPU ms/slice"):
+        table.add_column(name, justify="right")
+    for way, timing in found.ways.items():
+        cpu = 1e3 * sum(timing.cpu_seconds) / len(timing.cpu_seconds) / found.slices
+        spread = (f"{min(timing.seconds):.2f}", f"{max(timing.seconds):.2f}")
+        table.add_row(_NAMES[way], f"{timing.slices_per_second:.1f}", *spread, f"{cpu:.1f}")
+    out().print(table)
+    stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in found.stage_ms.items())
+    out().print(f"worker: {found.of_ceiling:.0%} of the ceiling, {found.times_textbook:.1f} times the textbook")
+    out().print(f"CPU outside the CNN: {found.cpu_ms_outside_cnn:.1f} ms/slice; stages, ms/slice in threads: {stages}")
+    if not found.explained:
+        out().print("[yellow]no slice was positive: nothing was explained, so the ratios flatter no one[/]")
