@@ -20,6 +20,7 @@ from hemo_cli.options import broker_option, bundle_option, device_option, root_o
 @click.option("--batch", type=click.IntRange(min=1), help="Slices in one CNN call. [default: 16]")
 @click.option("--metrics-port", type=click.IntRange(min=0), help="Serve Prometheus metrics there; 0: any free port.")
 @click.option("--metrics-address", help="Address to serve them on. [default: 127.0.0.1]")
+@click.option("--ready-fd", type=int, help="File descriptor that gets one line of JSON when the model is loaded.")
 def worker(
     broker: str | None,
     bundle: Path | None,
@@ -30,6 +31,7 @@ def worker(
     batch: int | None,
     metrics_port: int | None,
     metrics_address: str | None,
+    ready_fd: int | None,
 ) -> int:
     """Score what is on the broker until told to stop (SIGTERM: finish what is in flight).
 
@@ -54,5 +56,6 @@ def worker(
         batch=batch,
         metrics_port=metrics_port,
         metrics_address=metrics_address,
+        ready_fd=ready_fd,
     )
     return run_worker(settings)
