@@ -106,13 +106,13 @@ def head_box(grey: Grey, margin: float) -> tuple[int, int, int]:
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     whole = max(rows, columns)
-    if count < 2:
+    if count == 1:  # the background is a component, too
         return (columns - whole) // 2, (rows - whole) // 2, whole
     left, top, wide, high, _ = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]
     side = max(max(wide, high) * scale * (1 + 2 * margin), _SMALLEST_HEAD * whole)
-    side_px = int(round(min(side, whole)))
-    x0 = int(round((left + wide / 2) * scale - side_px / 2))
-    y0 = int(round((top + high / 2) * scale - side_px / 2))
+    side_px = round(min(side, whole))
+    x0 = round((left + wide / 2) * scale - side_px / 2)
+    y0 = round((top + high / 2) * scale - side_px / 2)
     return x0, y0, side_px
 
 
