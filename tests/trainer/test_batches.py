@@ -21,14 +21,14 @@ def builder(augment: AugmentConfig = STILL) -> StepBuilder:
         for p in range(4)
         for o in range(6)
     ]
-    pixels = np.stack([np.full((8, 8, 1), row, np.uint8) for row in range(len(records))])
+    pixels = np.stack([np.full((32, 32, 1), row, np.uint8) for row in range(len(records))])
     sampler = Sampler(records, range(len(records)), {"ward": 1.0}, BATCH)
     return StepBuilder(pixels, records, sampler, batch=BATCH, augment=augment, smoothing=0.0, seed=1)
 
 
 def test_a_step_lays_slices_out_in_neighbouring_sequences():
     inputs, targets, weights = builder().build(0)
-    assert inputs["slices"].shape == (11, 8, 8, 1)
+    assert inputs["slices"].shape == (11, 32, 32, 1)
     assert inputs["mask"].sum(axis=1).tolist() == [4, 4, 1, 1, 1]
     flat = inputs["index"].reshape(-1)[inputs["place"]]
     assert flat.tolist() == list(range(11))

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from hemo_core.contract import Window
 from hemo_core.errors import DatasetError, SettingsError, TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.preprocess import apply_window
-from hemo_core.contract import Window
 from hemo_trainer.config import load_config
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
@@ -72,11 +72,24 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_leaves_everything_a_person_and_the_exporter_need(run: Path):
-    for name in (
-        "config.toml history.csv curves.png data_distribution.png training_batch.png sample_predictions.png run.json "
-        "MODEL_CARD.md model.keras head.keras cnn.keras sequence.keras evidence/roc.png evidence/confusion.png "
-        "evidence/classification_report.txt evidence/metrics.json"
-    ).split():
+    for name in [
+        "config.toml",
+        "history.csv",
+        "curves.png",
+        "data_distribution.png",
+        "training_batch.png",
+        "sample_predictions.png",
+        "run.json",
+        "MODEL_CARD.md",
+        "model.keras",
+        "head.keras",
+        "cnn.keras",
+        "sequence.keras",
+        "evidence/roc.png",
+        "evidence/confusion.png",
+        "evidence/classification_report.txt",
+        "evidence/metrics.json",
+    ]:
         assert (run / name).stat().st_size > 0, name
     manifest = json.loads((run / "run.json").read_text())
     assert manifest["input"]["height"] == 48
@@ -91,16 +104,16 @@ def test_a_stopped_run_resumes_to_the_same_numbers_as_an_undisturbed_one(
 ):
     from hemo_trainer import fit
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(_history: Path) -> None:
-        raise Stopped
+        raise StoppedError
 
     out = phantom_config.parent / "stopped"
     with monkeypatch.context() as patch:
         patch.setattr(fit, "redraw_curves", stop)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             fit.train(phantom_config, out)
     fit.train(phantom_config, out, resume=True)
     assert rows(out) == rows(run)
@@ -146,7 +159,7 @@ def test_padding_changes_no_logit_of_a_masked_sequence():
 def test_unusable_configurations_say_what_is_wrong(tmp_path: Path):
     path = tmp_path / "bad.toml"
     path.write_text('[[sources]]\nlayout = "folder"\npath = "x"\n[fit]\nepoch = 3\n')
-    with pytest.raises(SettingsError, match="unknown key 'epoch' for FitConfig.*known: .*epochs"):
+    with pytest.raises(SettingsError, match=r"unknown key 'epoch' for FitConfig.*known: .*epochs"):
         load_config(path)
     path.write_text("name = 3\n")
     with pytest.raises(SettingsError, match="names no data"):

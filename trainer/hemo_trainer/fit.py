@@ -68,7 +68,7 @@ def _prepare_folder(config_path: Path, out: Path, *, resume: bool) -> None:
 def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: bool) -> Network:
     import keras
 
-    from hemo_trainer.keras_parts import Backup, Steps, Validate
+    from hemo_trainer.keras_parts import Backup, Reseed, Steps, Validate
     from hemo_trainer.training_graph import training_model
 
     keras.utils.set_random_seed(config.seed)
@@ -78,8 +78,10 @@ def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: boo
     builder = _step_builder(config, data)
     plot_batch(builder.build(0), out / "training_batch.png")
     best = out / "best.weights.h5"
+    steps = Steps(builder, config.fit.steps)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
+        Reseed(config.seed, steps),
         Backup(out),
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
         Validate(
@@ -94,10 +96,11 @@ def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: boo
         callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard"))
     if first_epoch < config.fit.epochs:
         model.fit(
-            Steps(builder, config.fit.steps, first_epoch),
+            steps,
             epochs=config.fit.epochs,
             initial_epoch=first_epoch,
             callbacks=callbacks,
+            shuffle=False,
             verbose=2 if not os.isatty(1) else 1,
         )
     if not best.is_file():

@@ -14,21 +14,34 @@ from hemo_trainer.batches import Step, StepBuilder
 
 
 class Steps(keras.utils.PyDataset):  # type: ignore[misc]
-    """The steps of each epoch; step ``e·steps + i`` of a run is the same whether the run was resumed or not."""
+    """The steps of each epoch: step ``i`` of epoch ``e`` is the run's step ``e·steps + i``, resumed or not."""
 
-    def __init__(self, builder: StepBuilder, steps: int, first_epoch: int) -> None:
+    def __init__(self, builder: StepBuilder, steps: int) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=6)
-        self._builder, self._steps, self._epoch = builder, steps, first_epoch
+        self._builder, self._steps = builder, steps
+        self.epoch = 0
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, index: int) -> Step:
-        return self._builder.build(self._epoch * self._steps + index)
+        return self._builder.build(self.epoch * self._steps + index)
 
-    def on_epoch_end(self) -> None:
-        """Move on to the next epoch's steps."""
-        self._epoch += 1
+
+class Reseed(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ties chance to seed and epoch: Keras saves no generator's state, and peeks at the data before the first epoch."""
+
+    def __init__(self, seed: int, steps: Steps) -> None:
+        super().__init__()
+        self._seed, self._steps = seed, steps
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Set the epoch of the data and the state of every layer's generator."""
+        self._steps.epoch = epoch
+        for number, layer in enumerate(self.model.layers):
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                generator.state.assign([self._seed + number, epoch])
 
 
 class Backup(keras.callbacks.Callback):  # type: ignore[misc]
@@ -82,13 +95,14 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         figures = self._evaluate()
         row = {"epoch": epoch + 1, "learning_rate": float(self.model.optimizer.learning_rate)}
         row |= {name: round(float(value), 6) for name, value in {**(logs or {}), **figures}.items()}
-        _append(self._history, row)
-        self._redraw(self._history)
         if row["score"] > self._best:
             self._best, self._best_epoch = row["score"], epoch + 1
             self._save_best()
         elif epoch + 1 - int(self._best_epoch) >= self._patience:
             self.model.stop_training = True
+        # After the weights: a row whose weights are missing would make a resumed run keep nothing.
+        _append(self._history, row)
+        self._redraw(self._history)
         print("  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)  # noqa: T201
 
 

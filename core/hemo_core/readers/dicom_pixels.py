@@ -80,7 +80,7 @@ def stored_frame(dataset: Dataset, header: Header, frame: int) -> Stored:
     return np.asarray(pixels)
 
 
-_PREFERRED = ("pydicom", "pylibjpeg")  # the decoders we ship and test; another one only where these have none
+_PREFERRED = ("pydicom", "pylibjpeg", "gdcm")  # the decoders we ship and test; another one only where these have none
 
 
 def _is_grey(header: Header) -> bool:
