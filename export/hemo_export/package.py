@@ -26,6 +26,7 @@ RUN_FILE = "run.json"
 CARD = "MODEL_CARD.md"
 EVIDENCE = "evidence"
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
+_TRAINING = ("data", "seed", "architecture", "fit", "versions")
 _REQUIRED = ("name", "input", "scoring", "metrics", "data", "git_commit", "licence", "seed")
 
 
@@ -68,7 +69,7 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     """
     path = run_dir / RUN_FILE
     try:
-        run = json.loads(path.read_text("utf-8"))
+        run = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
     except (OSError, ValueError) as error:
         raise ExportError(
             f"cannot be read: {error}", path=str(path), hint="is this a training run's folder?"
@@ -77,6 +78,11 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     if absent:
         raise ExportError(f"lacks {', '.join(absent)}", path=str(path))
     return dict(run)
+
+
+def _refuse(constant: str) -> None:
+    """JSON has no NaN, Python's does."""
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def library_versions() -> dict[str, str]:
@@ -108,7 +114,7 @@ def _build(run_dir: Path, run: Mapping[str, Any], folder: Path, identity: Mappin
         "input": inputs.to_json(),
         "scoring": scoring.to_json(),
         "explain": {"method": "grad-cam", "path": parts.explain},
-        "training": {"data": run["data"], "seed": run["seed"]},
+        "training": {key: run[key] for key in _TRAINING if key in run},
         "metrics": run["metrics"],
         "libraries": library_versions(),
         "onnx": {"opset": OPSET, "operators": {name: op_census(proto) for name, proto in graphs.items()}},
