@@ -232,7 +232,7 @@ class BundleSchema(BundleError):
 
 
 class BundleUnsafe(BundleError):
-    """The Keras file asks for arbitrary code (a Lambda layer)."""
+    """The bundle asks for what no model needs: foreign code (a Lambda layer), a link, a path outside its folder."""
 
     code = "bundle_unsafe"
 
