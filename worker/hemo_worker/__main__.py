@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hemo_worker.startup import few_threads
 
+if TYPE_CHECKING:
+    from hemo_worker.settings import WorkerSettings
 
-def main(arguments: list[str] | None = None) -> int:
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn expected failures into their exit codes."""
     few_threads()
     from hemo_core.errors import HemoError
-    from hemo_core.settings import Sources
-    from hemo_worker.settings import worker_settings
     from hemo_worker.startup import run_worker
 
-    flags = vars(_parser().parse_args(arguments))
-    flags["roots"] = dict(flags["roots"]) if flags["roots"] else None
     try:
-        return run_worker(worker_settings(Sources.load(), **flags))
+        return run_worker(settings_of(arguments))
     except HemoError as problem:
         sys.stderr.write(f"hemo-worker: {problem}\n")
         return problem.exit_code
+
+
+def settings_of(arguments: Sequence[str] | None = None) -> WorkerSettings:
+    """Settings from a command line, the environment and ``hemo.toml``. Raises SettingsError."""
+    from hemo_core.settings import Sources
+    from hemo_worker.settings import worker_settings
+
+    flags = vars(_parser().parse_args(arguments))
+    flags["roots"] = dict(flags["roots"]) if flags["roots"] else None
+    return worker_settings(Sources.load(), **flags)
 
 
 def _root(text: str) -> tuple[str, Path]:

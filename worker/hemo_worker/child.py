@@ -6,23 +6,29 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hemo_core.bundle import Bundle, open_bundle
 from hemo_core.errors import (
     BrokerError,
     BundleAltered,
+    BundleError,
     DeviceError,
     HemoError,
     JobError,
     JobNotFound,
+    MissingExtra,
     RootNotMounted,
     SinkError,
 )
+from hemo_core.inference.gradcam import Explainer
 from hemo_core.jobs import Claim, JobHeader, JobStore
 from hemo_core.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
@@ -36,7 +42,7 @@ from hemo_worker.shared import Shared
 _LOG = logging.getLogger(__name__)
 _PATIENCE_S = 60.0
 _WRITERS = 2
-_AHEAD_SCANS = 64
+_STEP_S = 0.1
 
 
 class Child:
@@ -68,7 +74,7 @@ class Child:
         self.meter = Meter()
         if shared.count_child() > 1:
             self.meter.crashes.inc()
-        self.model = load_model(bundle, settings)
+        self.model = load_model(bundle, settings, shared.fail)
         self.meter.loaded(bundle, self.model.engine.provider)
         limits = Limits(settings.readers, _WRITERS, settings.ahead, settings.ahead_bytes)
         self.tools = Tools(
@@ -99,7 +105,9 @@ class Child:
         except (JobError, SinkError, BrokerError) as problem:
             _LOG.error("job %s: %s", job, problem)
             self._note(job, problem)
-        except (RootNotMounted, DeviceError) as problem:
+            if not isinstance(problem, JobError):
+                self._pause()
+        except (RootNotMounted, DeviceError, BundleError, MissingExtra) as problem:
             _LOG.error("the worker stops: %s", problem)
             self._note(job, problem)
             self.shared.fail(problem)
@@ -122,6 +130,12 @@ class Child:
             run.close()
         return run.complete
 
+    def _pause(self) -> None:
+        """Wait a little after a failure that will not have gone a moment later."""
+        deadline = time.monotonic() + self.settings.reconcile_s
+        while time.monotonic() < deadline and not self.shared.stopping():
+            time.sleep(_STEP_S)
+
     def _note(self, job: str, problem: HemoError) -> None:
         try:
             self.tools.store.note(job, str(problem))
@@ -129,21 +143,42 @@ class Child:
             _LOG.warning("the broker is away, nobody can be told")
 
 
-def load_model(bundle: Bundle, settings: WorkerSettings) -> Model:
-    """Load both halves and run each once, so that the first scan does not wait. Raises DeviceError, BundleError."""
+def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoError], None]) -> Model:
+    """Load both halves and run each once, so that no scan waits for it.
+
+    TensorFlow takes seconds to import and only positive scans need it: it loads in a thread, while the CNN works.
+
+    Args:
+        broken: called from that thread if the explaining half cannot be loaded.
+
+    Raises:
+        DeviceError, BundleError: the scoring half cannot be loaded.
+    """
     import cv2
 
-    from hemo_core.inference.gradcam import Explainer
     from hemo_core.inference.session import Engine
 
     cv2.setNumThreads(0)  # the reader threads are the parallelism
     engine = Engine(bundle, device=settings.device, threads=settings.threads, batch=settings.batch)
-    explainer = Explainer(bundle)
     picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
     output = engine.cnn(np.zeros((1, *picture), np.float32))
     engine.sequence(output.embeddings)
-    explainer.heatmaps(output.features, [0])
-    return Model(bundle, engine, explainer)
+    loader = ThreadPoolExecutor(1, "explainer")
+    loading = loader.submit(_load_explainer, bundle, output.features, broken)
+    loader.shutdown(wait=False)
+    return Model(bundle, engine, loading.result)
+
+
+def _load_explainer(
+    bundle: Bundle, features: npt.NDArray[np.float32], broken: Callable[[HemoError], None]
+) -> Explainer:
+    try:
+        explainer = Explainer(bundle)
+        explainer.heatmaps(features, [0])
+    except HemoError as problem:
+        broken(problem)
+        raise
+    return explainer
 
 
 def check_bundle(header: JobHeader, bundle: Bundle) -> None:

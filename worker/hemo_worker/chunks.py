@@ -181,17 +181,22 @@ class ChunkRun:
 
     @contextmanager
     def _giving_back(self) -> Iterator[None]:
-        """Release the chunks that are not through, and see that somebody hears of them."""
+        """Release what is not through. After an orderly stop others hear of it at once, after an error a little later.
+
+        That pause keeps a full disk from being tried without end; the reconciler sends the chunks again.
+        """
+        orderly = False
         try:
             yield
+            orderly = True
         finally:
-            self._give_back()
+            self._give_back(tell=orderly)
 
-    def _give_back(self) -> None:
+    def _give_back(self, *, tell: bool) -> None:
         header, tools = self.header, self.tools
         try:
             left = [chunk for chunk in tuple(self._open) if tools.store.release(header.job, tools.owner, chunk)]
-            if left and tools.store.progress(header.job).state == "running":
+            if left and tell and tools.store.progress(header.job).state == "running":
                 enqueue(tools.store, header, left)
         except BrokerError as problem:
             _LOG.warning("leases of %s are left to expire: %s", header.job, problem)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hemo_core.errors import BrokerError, BundleError, DeviceError, HemoError, JobError, RootNotMounted, all_errors
+from hemo_core.errors import HemoError, JobError, all_errors
 from hemo_core.jobs import JobStore, Progress
 from hemo_core.jobs.store import POLL_S
 from hemo_worker.broker import PrivateBroker
@@ -65,13 +65,8 @@ class LocalWorker:
         """
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._said:
-            ready, _, _ = select.select([self._reader], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not self._listen(max(0.0, deadline - time.monotonic())):
                 raise JobError(f"the worker is not ready after {timeout_s:.0f} s", hint=self._where())
-            part = os.read(self._reader, 65536)
-            if not part:
-                raise self._ended()
-            self._said += part
         fact: dict[str, Any] = json.loads(self._said.partition(b"\n")[0])
         if not fact["ready"]:
             raise _error_of(fact["code"], fact["message"])
@@ -97,11 +92,27 @@ class LocalWorker:
             self._reader = -1
         return int(self.process.returncode)
 
+    def _listen(self, seconds: float) -> bool:
+        """Take in what the worker says. False if it is silent for so long. Raises what ended it."""
+        ready, _, _ = select.select([self._reader], [], [], seconds)
+        if not ready:
+            return False
+        part = os.read(self._reader, 65536)
+        if not part:
+            raise self._ended()
+        self._said += part
+        return True
+
     def _ended(self) -> HemoError:
+        """Why it ended, in its own words if it had any."""
         code = self.process.wait()
-        kinds: dict[int, type[HemoError]] = {3: BrokerError, 4: BundleError, 5: DeviceError}
-        kind = kinds.get(code, RootNotMounted if code == RootNotMounted.exit_code else JobError)
-        return kind(f"the worker ended with code {code}", hint=self._where())
+        while part := os.read(self._reader, 65536):
+            self._said += part
+        facts = [json.loads(line) for line in self._said.splitlines()]
+        reason = next((fact for fact in facts if not fact["ready"]), None)
+        if reason is not None:
+            return _error_of(reason["code"], reason["message"])
+        return JobError(f"the worker ended with code {code}", hint=self._where())
 
     def _where(self) -> str:
         return f"see {self.log}" if self.log is not None else "its messages are above"

@@ -118,12 +118,11 @@ class BrokerCollector:
         yield gauge("worker_up", "Workers seen within a minute.", workers)
 
     def _read(self) -> tuple[int, int, int]:
-        running = [progress for progress in self._store.jobs() if progress.state == "running"]
-        digests = {progress.job: self._store.header(progress.job).bundle_digest for progress in running}
+        digests = {job: self._store.header(job).bundle_digest for job in self._store.unfinished()}
         mine = {job: digest for job, digest in digests.items() if self._digest in (None, digest)}
         queues = {self._digest} if self._digest else set(mine.values())
         depth = sum(queue_depth(self._store.client, digest) for digest in queues if digest)
-        outstanding = sum(progress.open for progress in running if progress.job in mine)
+        outstanding = sum(self._store.progress(job).open for job in mine)
         return depth, outstanding, len(self._store.workers())
 
 

@@ -70,11 +70,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded bundle."""
+    """A loaded bundle.
+
+    Attributes:
+        explainer: gives the explaining half, and waits for it if it is still being loaded.
+    """
 
     bundle: Bundle
     engine: Engine
-    explainer: Explainer
+    explainer: Callable[[], Explainer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,9 @@ class Pipeline:
         if not chosen:
             return (), {}
         shown, pictures = [], {}
+        explainer = self.model.explainer()
         with self.meter.timed("gradcam", flight.timings):
-            maps = self.model.explainer.heatmaps(features, chosen)
+            maps = explainer.heatmaps(features, chosen)
             for index, heat in zip(chosen, maps, strict=True):
                 if not heat.any():
                     shown.append(Shown(index, None, "empty_heatmap"))

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable
 
 from hemo_core.bundle import Bundle
-from hemo_core.errors import HemoError
-from hemo_core.jobs import JobHeader, JobStore, Progress, enqueue
+from hemo_core.errors import HemoError, JobError, RootNotMounted
+from hemo_core.jobs import JobHeader, JobStore, enqueue
 from hemo_core.queue import queued_chunks
 from hemo_worker.child import other_bundle
 from hemo_worker.chunks import job_folder
@@ -53,20 +53,24 @@ class Reconciler:
     def once(self) -> int:
         """One pass. Returns how many messages were sent. Raises BrokerError."""
         self.store.worker_seen(self.worker)
-        running = [progress for progress in self.store.jobs() if _unfinished(progress)]
-        waiting: frozenset[tuple[str, int]] | None = None
-        sent = 0
-        for progress in running:
-            header = self.store.header(progress.job)
-            missing = self._missing(header, progress)
-            if missing and waiting is None:
-                waiting = frozenset(queued_chunks(self.store.client, self.bundle.digest))
-            queued = {first // header.chunk_size for job, first in waiting or () if job == header.job}
-            sent += self._send(header, missing - queued)
-        self._suspected = {job: chunks for job, chunks in self._suspected.items() if job in {p.job for p in running}}
-        return sent
+        jobs = self.store.unfinished()
+        self._suspected = {job: chunks for job, chunks in self._suspected.items() if job in jobs}
+        return sum(self._job(job) for job in jobs)
 
-    def _missing(self, header: JobHeader, progress: Progress) -> frozenset[int]:
+    def _job(self, job: str) -> int:
+        """One job, whose troubles are its own. Returns how many messages were sent."""
+        try:
+            header = self.store.header(job)
+            missing = self._missing(header)
+            if missing:
+                queue = queued_chunks(self.store.client, self.bundle.digest)
+                missing -= {first // header.chunk_size for name, first in queue if name == job}
+            return self._send(header, missing)
+        except (JobError, RootNotMounted) as problem:
+            _LOG.warning("job %s: %s", job, problem)
+            return 0
+
+    def _missing(self, header: JobHeader) -> frozenset[int]:
         """Chunks of a job of ours that nobody works on."""
         if header.bundle_digest != self.bundle.digest:
             self._tell_if_nobody_serves(header)
@@ -74,7 +78,7 @@ class Reconciler:
         if self.store.is_enqueuing(header.job):
             return frozenset()
         job_folder(header, self.settings)
-        if progress.open == 0:
+        if self.store.progress(header.job).open == 0:
             return frozenset((0,))  # its summary is missing
         return frozenset(self.store.unleased_chunks(header))
 
@@ -103,7 +107,3 @@ class Reconciler:
             call()
         except HemoError as problem:
             _LOG.warning("reconciling: %s", problem)
-
-
-def _unfinished(progress: Progress) -> bool:
-    return progress.state == "running" or not progress.summarised

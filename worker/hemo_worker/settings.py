@@ -43,7 +43,7 @@ class WorkerSettings:
     threads: int | None = None
     readers: int = field(default_factory=lambda: max(2, min(8, (os.cpu_count() or 2) - 1)))
     batch: int = 16
-    ahead: int = 16
+    ahead: int = 64
     ahead_bytes: int = 1 << 30
     lease_s: float = 60.0
     task_s: float = 300.0

@@ -143,12 +143,21 @@ class JobStore:
     @_mapped
     def jobs(self) -> tuple[Progress, ...]:
         """Every job the broker still knows, newest first."""
-        names = [name.decode() for name in self.client.zrevrange(f"{PREFIX}jobs", 0, -1)]
-        found = [(name, self._progress(name)) for name in names]
-        gone = [name for name, progress in found if progress is None]
+        found = [self._progress(name) for name in self._names()]
+        return tuple(progress for progress in found if progress is not None)
+
+    @_mapped
+    def unfinished(self) -> tuple[str, ...]:
+        """Jobs that run, or whose summary is not written. Cheap: asked every few seconds."""
+        names = self._names()
+        pipeline = self.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hmget(_key(name), "state", "summarised")
+        states = dict(zip(names, pipeline.execute(), strict=True))
+        gone = [name for name, (state, _) in states.items() if state is None]
         if gone:
             self.client.zrem(f"{PREFIX}jobs", *gone)
-        return tuple(progress for _, progress in found if progress is not None)
+        return tuple(name for name, (state, done) in states.items() if state and (state == b"running" or done != b"1"))
 
     def watch(self, job: str, *, interval_s: float = POLL_S) -> Iterator[Progress]:
         """Snapshots until the job is complete; the last one says so. Raises JobNotFound, BrokerError."""
@@ -334,6 +343,9 @@ class JobStore:
 
     def _run(self, script: str, job: str, *args: str | int | bytes) -> Any:
         return self._scripts[script](keys=_keys(job), args=args)
+
+    def _names(self) -> list[str]:
+        return [name.decode() for name in self.client.zrevrange(f"{PREFIX}jobs", 0, -1)]
 
     def _now_ms(self) -> int:
         seconds, micros = self.client.time()
