@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder. [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
+@click.option("--finish", is_flag=True, help="With --resume: train no further, finish with the best epoch so far.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs.")
 @json_option
-def train(config: Path, out: Path | None, resume: bool, tensorboard: bool, as_json: bool) -> None:
+def train(config: Path, out: Path | None, resume: bool, finish: bool, tensorboard: bool, as_json: bool) -> None:
     """Fit a model: configuration in, run folder out. Needs the extra [train]."""
+    if finish and not resume:
+        raise click.UsageError("--finish goes with --resume")
     need_extra("train")
     from hemo_trainer.fit import train as fit
 
-    run = fit(config, out or Path("runs") / config.stem, resume=resume, tensorboard=tensorboard)
+    run = fit(config, out or Path("runs") / config.stem, resume=resume, finish=finish, tensorboard=tensorboard)
     if as_json:
         print_json({"run": str(run), "manifest": str(run / "run.json")})
         return

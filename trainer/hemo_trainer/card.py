@@ -13,6 +13,8 @@ A CNN reads each slice, a bidirectional LSTM and then a bidirectional GRU read t
 slice for intracranial hemorrhage; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
 Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on validation patients.
 Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
+Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of epoch {kept}, the best on
+validation patients, were kept.
 
 ## Training data
 
@@ -54,6 +56,10 @@ def model_card(run: Mapping[str, Any]) -> str:
         width=contract["width"],
         windows=windows,
         spacing=contract["slice_spacing_mm"],
+        trained=run["epochs"]["trained"],
+        planned=run["fit"]["epochs"],
+        steps=run["fit"]["steps"],
+        kept=run["epochs"]["kept"],
     )
     sources = "".join(
         f"| {row['source']} | {row['side']} | {row['patients'] or 'unknown'} | {row['slices']} "

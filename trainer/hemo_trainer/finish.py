@@ -46,7 +46,7 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
     metrics = {side: measure(predictions[side], scoring) for side in ("val", "test")}
     _write_evidence(predictions, scoring, metrics, data, out)
     _write_models(network, out)
-    run = _manifest(config, data, scoring, metrics)
+    run = {**_manifest(config, data, scoring, metrics), "epochs": _epochs(out)}
     (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
 
@@ -143,6 +143,14 @@ def _manifest(
         "licence": WEIGHTS_LICENCE,
         "versions": {"hemo-batch": __version__, "keras": keras.__version__, "backend": keras.backend.backend()},
     }
+
+
+def _epochs(out: Path) -> dict[str, int]:
+    """How long the run trained, and which epoch's weights it kept."""
+    from hemo_trainer.keras_parts import read_history
+
+    rows = read_history(out / "history.csv")
+    return {"trained": len(rows), "kept": int(max(rows, key=lambda row: float(row["score"]))["epoch"])}
 
 
 def _source_counts(data: TrainingData) -> list[dict[str, Any]]:

@@ -27,7 +27,13 @@ from hemo_trainer.sampling import Sampler
 
 
 def train(
-    config_path: Path, out: Path, *, resume: bool = False, tensorboard: bool = False, cache: Path | None = None
+    config_path: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    finish: bool = False,
+    tensorboard: bool = False,
+    cache: Path | None = None,
 ) -> Path:
     """Fit a model and write its run folder.
 
@@ -35,6 +41,7 @@ def train(
         config_path: TOML file, see :mod:`hemo_trainer.config`.
         out: the run folder; must not exist unless ``resume``.
         resume: go on after the last finished epoch of ``out``.
+        finish: with ``resume``: train no further, finish with the best epoch so far.
         tensorboard: also write TensorBoard logs to ``out/tensorboard``.
         cache: where preprocessed slices are kept; ``out/cache`` by default.
 
@@ -49,7 +56,7 @@ def train(
     _prepare_folder(config_path, out, resume=resume)
     data = load_data(config, config.input, cache or out / "cache")
     plot_distribution(data, out / "data_distribution.png")
-    network = _fit(config, data, out, tensorboard=tensorboard)
+    network = _fit(config, data, out, tensorboard=tensorboard, finish=finish)
     finish_run(config, data, network, out)
     return out
 
@@ -65,7 +72,7 @@ def _prepare_folder(config_path: Path, out: Path, *, resume: bool) -> None:
         shutil.copyfile(config_path, out / "config.toml")
 
 
-def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: bool) -> Network:
+def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: bool, finish: bool) -> Network:
     import keras
 
     from hemo_trainer.keras_parts import Backup, Reseed, Steps, Validate
@@ -94,7 +101,7 @@ def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: boo
     ]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard"))
-    if first_epoch < config.fit.epochs:
+    if first_epoch < config.fit.epochs and not finish:
         model.fit(
             steps,
             epochs=config.fit.epochs,
