@@ -127,7 +127,7 @@ def _write_phantoms(folder: Path, *, quiet: bool) -> None:
 def _show(compared: Comparison) -> None:
     console().print(
         f"[bold]phantoms[/]: {compared.agree} of {compared.scored} labels agree with the truth. "
-        "The model never saw a phantom; this tests the software, not the model."
+        "Phantoms are no patients: this tests the software, not the model."
     )
     for line in compared.differ:
         console().print(f"  differs     {plain(line)}")
