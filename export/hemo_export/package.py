@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -99,7 +98,7 @@ def library_versions() -> dict[str, str]:
 def _build(run_dir: Path, run: Mapping[str, Any], folder: Path, identity: Mapping[str, str]) -> None:
     """Write all files into ``folder``, seal them, check parity on the sealed bundle, and seal with the results."""
     inputs, scoring = InputContract.from_json(run["input"]), ScoringContract.from_json(run["scoring"])
-    parts = take_apart(load_keras(run_dir / MODEL, threads=os.cpu_count()))
+    parts = take_apart(load_keras(run_dir / MODEL))
     _check_shapes(parts, inputs, scoring)
     contract = contract_text(inputs.to_json(), scoring.to_json())
     graphs = {CNN: cnn_graph(parts, contract), SEQUENCE: sequence_graph(parts, contract)}

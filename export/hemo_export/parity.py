@@ -100,7 +100,7 @@ def pictures(rng: np.random.Generator, count: int, shape: tuple[int, int, int]) 
 
 def _all_checks(parts: Parts, bundle: Bundle, rng: np.random.Generator) -> Iterator[Check]:
     parts = _compiled(parts)
-    engine = Engine(bundle, device="cpu")
+    engine = Engine(bundle, device="cpu", threads=1)  # the same numbers as with more, and it shares the machine
     shape = (bundle.input.height, bundle.input.width, bundle.input.channels)
     for count in BATCHES:
         for length in LENGTHS:
