@@ -179,6 +179,17 @@ def test_a_job_is_rebuilt_from_its_reports_when_the_broker_forgot_it(store, job,
     assert sorted(queued_chunks(store.client, Digest.digest)) == [(job, 0), (job, 4), (job, 8)]
 
 
+def test_open_chunks_are_found_whether_or_not_anything_has_ended(store, job):
+    header = store.header(job)
+    for _ in range(50):  # bitmaps that do not exist yet must read as zeros, every time
+        assert store.unleased_chunks(header) == (0, 1, 2)
+    do(store, job, (8, 9))
+    store.claim(job, "a/1", 0, LEASE_S)
+    assert store.unleased_chunks(header) == (1,)
+    assert store.rows(header, "scored") == (8, 9)
+    assert store.rows(header, "failed") == ()
+
+
 def test_resuming_a_finished_job_changes_nothing(store, job, tmp_path):
     do(store, job, tuple(range(10)))
     store.finish(job)

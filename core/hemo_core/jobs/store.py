@@ -394,9 +394,9 @@ def _ones(count: int) -> bytes:
 
 
 def _bits(raw: bytes | None, count: int) -> npt.NDArray[np.bool_]:
-    """A Redis bitmap as ``(count,)`` booleans."""
-    bits = np.unpackbits(np.frombuffer(raw or b"", np.uint8), count=count)
-    return bits.astype(bool)
+    """A Redis bitmap, whose trailing zero bytes may be missing, as ``(count,)`` booleans."""
+    whole = (raw or b"").ljust(-(-count // 8), b"\0")  # unpackbits pads an empty array with rubbish
+    return np.unpackbits(np.frombuffer(whole, np.uint8), count=count).astype(bool)
 
 
 def _seconds(value: bytes | None) -> float | None:
