@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from hemo_core.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.metrics import Scored
 
+_FEWEST_POSITIVE_EXAMS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validated:
+    """One source's validation scores."""
+
+    slices: Scored
+    exams: Scored
+
 
 def lock_scoring(
-    slices: Scored, exams: Scored, labels: tuple[str, ...], beta: float, target_sensitivity: float
+    sources: Sequence[Validated], labels: tuple[str, ...], beta: float, target_sensitivity: float
 ) -> ScoringContract:
-    """Fit the temperature on slices, and lock the threshold where exams reach the target sensitivity.
+    """Fit the temperature on all slices, and lock the threshold at which *every* source reaches the target sensitivity.
 
-    The threshold is the largest at which the sensitivity is at least the target, half-way to the next lower score. It
-    is taken from exams, the thing that gets a label; where there are too few of them (fewer than five positive, or no
-    negative) from slices.
+    Pooled, a source with plain bleeds would hide that another's subtle ones are missed. A source's threshold is taken
+    from its exams, the thing that gets a label; from its slices where fewer than five exams are positive or none is
+    negative.
     """
-    temperature = fit_temperature(slices)
-    positive = int(exams.labels.sum())
-    basis = exams if positive >= 5 and positive < len(exams.labels) else slices  # noqa: PLR2004
-    threshold = threshold_at(calibrated(basis.logits, temperature), basis, target_sensitivity)
-    return ScoringContract(labels=labels, beta=beta, temperature=temperature, threshold=threshold)
+    temperature = fit_temperature(pooled([source.slices for source in sources]))
+    thresholds = [_threshold(source, temperature, target_sensitivity) for source in sources]
+    return ScoringContract(labels=labels, beta=beta, temperature=temperature, threshold=min(thresholds))
+
+
+def pooled(parts: Sequence[Scored]) -> Scored:
+    """All items of all parts."""
+    labels, logits, patients = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "logits", "patients")
+    )
+    return Scored(labels, logits, patients)
+
+
+def _threshold(source: Validated, temperature: float, target: float) -> float:
+    positive = int(source.exams.labels.sum())
+    few = positive < _FEWEST_POSITIVE_EXAMS or positive == len(source.exams.labels)
+    basis = source.slices if few else source.exams
+    return threshold_at(calibrated(basis.logits, temperature), basis, target)
 
 
 def fit_temperature(scored: Scored) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hemo_core import __version__
 from hemo_core.contract import ScoringContract
-from hemo_trainer.calibrate import lock_scoring
+from hemo_trainer.calibrate import Validated, lock_scoring
 from hemo_trainer.card import model_card
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
@@ -35,14 +35,8 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
     predictions: dict[Split, Predictions] = {
         side: predict_side(KerasSliceModel(network), data, side) for side in ("val", "test")
     }
-    locked_on = [prediction for one in predictions["val"].values() for prediction in one]
-    scoring = lock_scoring(
-        slice_scores(locked_on),
-        exam_scores(locked_on, config.fit.beta),
-        config.labels,
-        config.fit.beta,
-        config.fit.target_sensitivity,
-    )
+    validated = [Validated(slice_scores(one), exam_scores(one, config.fit.beta)) for one in predictions["val"].values()]
+    scoring = lock_scoring(validated, config.labels, config.fit.beta, config.fit.target_sensitivity)
     metrics = {side: measure(predictions[side], scoring) for side in ("val", "test")}
     _write_evidence(predictions, scoring, metrics, data, out)
     _write_models(network, out)
