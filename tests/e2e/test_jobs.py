@@ -206,7 +206,7 @@ def test_a_job_for_another_bundle_is_left_alone_and_says_so(site: Site, worker: 
     submit(site.store, site.out / "foreign", discover(site.scans("few"), root_name="few"), bundle=Other())
     progress = site.until("foreign", lambda progress: progress.note is not None)
     assert "other 9.9.9 (ffffffffffff)" in progress.note
-    assert (progress.scored, progress.open) == (0, 2)
+    assert progress.open == progress.total > 0
     assert queue_depth(site.store.client, Other.digest) == 1
     cancel(site.store, "foreign")
     assert worker.process.poll() is None

@@ -36,6 +36,7 @@ class Reconciler:
         self.worker = f"{worker}@{bundle.digest}"
         self.bundle = bundle
         self._suspected: dict[str, frozenset[int]] = {}
+        self._told: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reconcile", daemon=True)
 
@@ -94,7 +95,9 @@ class Reconciler:
         if any(worker.endswith(f"@{header.bundle_digest}") for worker in self.store.workers()):
             return
         text = other_bundle(header, self.bundle)
-        _LOG.warning("left alone: %s", text)
+        if header.job not in self._told:
+            self._told.add(header.job)
+            _LOG.warning("left alone: %s", text)
         self.store.note(header.job, f"no worker serves it: {text}")
 
     def _loop(self) -> None:

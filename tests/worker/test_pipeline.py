@@ -1,0 +1,222 @@
+"""The pipeline's order of things, with an engine that only counts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.errors import DeviceError, RootNotMounted, SinkError, Truncated
+from hemo_core.inference.session import CnnOutput
+from hemo_core.jobs import JobOptions
+from hemo_core.scan import Rejection
+from hemo_worker.metrics import Meter
+from hemo_worker.pipeline import Limits, Model, Pipeline, Work, positive_slices
+
+
+@dataclass
+class CountingEngine:
+    """Brightness is the logit."""
+
+    batch: int = 4
+    provider: str = "CPUExecutionProvider"
+    batches: list[int] = field(default_factory=list)
+    broken: bool = False
+
+    def cnn(self, slices):
+        if self.broken:
+            raise RuntimeError("CUDA error 700")
+        self.batches.append(len(slices))
+        return CnnOutput(np.ones((len(slices), 2, 2, 3), np.float32), slices.mean(axis=(1, 2)))
+
+    def sequence(self, embeddings):
+        return 20 * embeddings[:, :1] - 3
+
+
+class Warm:
+    def heatmaps(self, features, slices):
+        maps = np.ones((len(slices), *features.shape[1:3]), np.float32)
+        maps[1:2] = 0  # the second explained slice has an empty map
+        return maps
+
+
+@dataclass
+class Bundle:
+    name: str = "fake"
+    version: str = "1.0.0"
+    digest: str = "cd" * 32
+    input: InputContract = field(default_factory=lambda: InputContract(height=64, width=64))
+    scoring: ScoringContract = field(default_factory=lambda: ScoringContract(threshold=0.5))
+
+
+@dataclass
+class Recorder:
+    """Takes everything down; refuses on request."""
+
+    begun: list[list[int]] = field(default_factory=list)
+    ended: dict = field(default_factory=dict)
+    most_in_flight: int = 0
+    together: dict[int, set[int]] = field(default_factory=dict)
+    refuse_from: int = 10**9
+    failing: Exception | None = None
+    _flying: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, work):
+        if any(item.row >= self.refuse_from for item in work):
+            return False
+        with self._lock:
+            self.begun.append([item.row for item in work])
+            self._flying |= {item.row for item in work}
+            self.most_in_flight = max(self.most_in_flight, len(self._flying))
+            for row in self._flying:
+                self.together.setdefault(row, set()).update(self._flying - {row})
+        return True
+
+    def end(self, finished):
+        if self.failing is not None:
+            raise self.failing
+        with self._lock:
+            self.ended[finished.work.row] = finished
+            self._flying.discard(finished.work.row)
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    return CountingEngine()
+
+
+@pytest.fixture
+def run(workshop, engine):
+    def start(work, recorder=None, opener=None, options=None, **limits):
+        def read(ref, mount, *, allow_implausible):
+            assert (mount, allow_implausible) == (Path("/mnt/scans"), False)
+            return workshop.scan(ref)
+
+        model = Model(Bundle(), engine, Warm)
+        meter = Meter(CollectorRegistry())
+        pipeline = Pipeline(model, {"scans": Path("/mnt/scans")}, Limits(**limits), meter, opener=opener or read)
+        recorder = recorder or Recorder()
+        pipeline.run(iter(work), recorder, options or JobOptions())
+        return recorder
+
+    return start
+
+
+def rows(workshop, count: int, slices: int = 3, **changes) -> Iterator[Work]:
+    return (Work(row, 0, workshop.ref(row, slices=slices), **changes) for row in range(count))
+
+
+def test_slices_of_different_scans_share_full_batches(run, engine, workshop):
+    recorder = run(rows(workshop, 8), ahead=8)
+    assert sorted(recorder.ended) == list(range(8))
+    assert sum(engine.batches) == 24
+    assert engine.batches.count(4) >= 4
+    assert all(finished.report.outcome == "scored" for finished in recorder.ended.values())
+    assert {finished.slices for finished in recorder.ended.values()} == {3}
+
+
+def test_every_row_is_begun_before_it_ends_and_no_more_than_the_limit_fly(run, workshop):
+    recorder = run(rows(workshop, 12), ahead=3, readers=2)
+    assert sorted(row for group in recorder.begun for row in group) == list(range(12))
+    assert recorder.most_in_flight <= 3
+
+
+def test_a_suspect_flies_alone(run, workshop):
+    work = [Work(row, 0, workshop.ref(row), alone=row in {2, 3}) for row in range(6)]
+    recorder = run(work, ahead=6)
+    assert recorder.together[2] == recorder.together[3] == set()
+    assert [2] in recorder.begun
+    assert [3] in recorder.begun
+    assert sorted(recorder.ended) == list(range(6))
+
+
+def test_what_discovery_turned_away_is_reported_unread(run, workshop, engine):
+    work = [
+        Work(0, 0, workshop.ref(0, rejection=Rejection("localizer", "a scout view"))),
+        Work(1, 0, workshop.ref(1, error=Rejection("late_slice", "came late"))),
+        Work(2, 0, workshop.ref(2), poison=True),
+    ]
+    recorder = run(work, opener=lambda *_, **__: pytest.fail("must not be read"))
+    found = {row: (item.report.outcome, item.report.error.code) for row, item in recorder.ended.items()}
+    assert found == {0: ("rejected", "localizer"), 1: ("failed", "late_slice"), 2: ("failed", "poison")}
+    assert engine.batches == []
+
+
+def test_a_bad_scan_costs_its_own_row_only(run, workshop):
+    def read(ref, *_, **__):
+        if ref.scan_id.endswith("1"):
+            raise Truncated("the file ends early", path=ref.path)
+        if ref.scan_id.endswith("2"):
+            raise KeyError("a bug in a decoder")
+        return workshop.scan(ref)
+
+    recorder = run(rows(workshop, 4), opener=read)
+    codes = {row: item.report.error.code if item.report.error else None for row, item in recorder.ended.items()}
+    assert codes == {0: None, 1: "truncated", 2: "scan_error", 3: None}
+    assert "unforeseen KeyError while reading" in recorder.ended[2].report.error.message
+
+
+def test_an_unmounted_root_stops_the_run_and_fails_nothing(run, workshop):
+    def read(_, mount, **__):
+        raise RootNotMounted("the input root is not mounted", path=str(mount))
+
+    recorder = Recorder()
+    with pytest.raises(RootNotMounted):
+        run(rows(workshop, 4), recorder, opener=read)
+    assert recorder.ended == {}
+
+
+def test_a_full_disk_stops_the_run(run, workshop):
+    with pytest.raises(SinkError):
+        run(rows(workshop, 4), Recorder(failing=SinkError("no space left on device")))
+
+
+def test_a_broken_device_is_no_scans_fault(run, workshop, engine):
+    engine.broken = True
+    recorder = Recorder()
+    with pytest.raises(DeviceError, match="CUDA error 700"):
+        run(rows(workshop, 4), recorder)
+    assert recorder.ended == {}
+
+
+def test_a_refused_row_ends_the_run_but_not_what_flies(run, workshop):
+    recorder = run(rows(workshop, 10), Recorder(refuse_from=5), ahead=1)
+    assert sorted(recorder.ended) == [0, 1, 2, 3, 4]
+
+
+def test_nothing_to_do_is_done(run):
+    assert run([]).ended == {}
+
+
+def test_the_highest_slices_are_explained_and_an_empty_map_is_said_so(run, workshop):
+    recorder = run(rows(workshop, 1, slices=5), options=JobOptions(max_overlays=2))
+    report = recorder.ended[0].report
+    assert report.label == "hemorrhage"
+    assert [item.heatmap for item in report.slices if item.heatmap] == ["drawn", "empty_heatmap"]
+    assert list(recorder.ended[0].pictures) == ["slice-001.png"]
+    assert recorder.ended[0].pictures["slice-001.png"].startswith(b"\x89PNG")
+
+
+def test_overlays_can_be_left_out(run, workshop):
+    recorder = run(rows(workshop, 1), options=JobOptions(explain=False))
+    assert recorder.ended[0].pictures == {}
+    assert recorder.ended[0].report.label == "hemorrhage"
+
+
+def test_which_slices_are_positive():
+    class Score:
+        label = "review"
+        slice_probabilities = np.array([0.1, 0.9, 0.5, 0.7, 0.49, 0.7])
+
+    assert positive_slices(Score(), 0.5, JobOptions()) == (1, 2, 3, 5)
+    assert positive_slices(Score(), 0.5, JobOptions(max_overlays=2)) == (1, 3)
+    assert positive_slices(Score(), 0.5, JobOptions(max_overlays=0)) == ()
+    Score.label = "no_finding"
+    assert positive_slices(Score(), 0.0, JobOptions()) == ()
