@@ -21,7 +21,7 @@ help:
 	@echo "make bench   measure this machine"
 	@echo "make wheel   dist/*.whl"
 	@echo "make lock    renew requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)"
-	@echo "make clean   remove environments, builds and demo output"
+	@echo "make clean   remove environments, builds and phantoms; reports stay"
 
 demo: .venv/installed
 	.venv/bin/hemo-batch demo
@@ -83,4 +83,4 @@ python-version:
 		{ echo "hemo-batch needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.11"; exit 2; }
 
 clean:
-	rm -rf .venv .venv-test .venv-base .venv-lock dist build out phantoms .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-test .venv-base .venv-lock dist build phantoms .mypy_cache .ruff_cache .pytest_cache .hypothesis
