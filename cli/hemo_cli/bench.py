@@ -32,7 +32,9 @@ _NAMES = {
 def bench(
     scans: Path | None, phantoms: int, rounds: int, bundle: Path | None, device: str | None, as_json: bool
 ) -> None:
-    """Time the worker on SCANS (default: synthetic ones) in turns with its CNN alone and with the textbook way.
+    """Measure how fast this machine scores.
+
+    Times the worker on SCANS (default: synthetic ones) in turns with its CNN alone and with the textbook way.
 
     The worker reads files and writes reports and overlays; the other two begin with slices already prepared. Worker
     and textbook explain the same positive slices.

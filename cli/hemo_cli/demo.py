@@ -64,7 +64,7 @@ class Comparison:
 @device_option
 @json_option
 def demo(phantoms: Path, out: Path | None, bundle: Path | None, device: str | None, as_json: bool) -> int:
-    """Write synthetic scans, score them on this machine, and compare with their truth.
+    """Score synthetic scans and compare with their truth.
 
     Phantoms show that the software works. They say nothing about how well the model reads patients.
     """

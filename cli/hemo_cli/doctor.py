@@ -21,7 +21,10 @@ _MARKS = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "problem": "[bold
 @out_option
 @json_option
 def doctor(broker: str | None, bundle: Path | None, out: Path | None, as_json: bool) -> int:
-    """Check Python, packages, Redis, the device, the bundle and the disk. Exit code 1 if something is broken."""
+    """Say what works on this machine and what to do.
+
+    Checks Python, packages, codecs, Redis, the bundle, the device and the disk. Exit code 1 if something is broken.
+    """
     found = run_checks(broker=setting("broker", broker), bundle=path_setting("bundle", bundle), folder=out_setting(out))
     if as_json:
         print_json([check.to_json() for check in found])

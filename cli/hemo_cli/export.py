@@ -24,7 +24,10 @@ from hemo_cli.options import json_option
 @click.option("--name", help="Name of the bundle. [default: the run's]")
 @json_option
 def export(run: Path, out: Path, release: str, name: str | None, as_json: bool) -> None:
-    """Export the training run RUN; every check must pass before the bundle appears. Needs the extra [export]."""
+    """Export the training run RUN as a sealed bundle.
+
+    The bundle appears only when every check has passed. Needs the extra [export].
+    """
     need_extra("export")
     from hemo_export.package import export_run
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,11 +12,12 @@ import click
 from hemo_cli.console import err, out, plain, print_json
 from hemo_cli.exits import Exit
 from hemo_cli.intake import Intake, intake_options
-
-if TYPE_CHECKING:
-    from hemo_core.scan import Scan, ScanRef
 from hemo_cli.options import json_option
 from hemo_core.errors import ScanError
+
+if TYPE_CHECKING:
+    from hemo_core.describe import FileDescription
+    from hemo_core.scan import Scan, ScanRef
 
 Would = Literal["score", "reject", "fail"]
 
@@ -32,7 +32,7 @@ class Finding:
         order_from: what the order of the slices was derived from.
         slice_spacing_mm, tilt_deg: geometry; None where the format has none.
         code, reason: why it would not be scored.
-        pixel_hash: sha256 of the decoded pixels in slice order; None unless asked for.
+        files: each file by itself, with the digest of its decoded pixels; None unless asked for.
     """
 
     scan_id: str
@@ -47,16 +47,16 @@ class Finding:
     code: str | None = None
     reason: str | None = None
     duplicate_of: str | None = None
-    pixel_hash: str | None = None
+    files: tuple[FileDescription, ...] | None = None
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @intake_options
-@click.option("--hash", "with_hash", is_flag=True, help="Also print a digest of each scan's decoded pixels.")
+@click.option("--hash", "with_hash", is_flag=True, help="Also print the SHA-256 of each file's decoded pixels.")
 @json_option
 def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
-    """Show what `submit PATH` would score, reject or fail, and why. Exit code 1 if a scan could not be read."""
+    """Show what `submit PATH` would do, and why. Exit code 1 if a scan could not be read."""
     found = intake.discover(path)
     rows = list(_findings(found, found.mount, allow_implausible=intake.allow_implausible, with_hash=with_hash))
     if as_json:
@@ -68,47 +68,43 @@ def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
 
 
 def _findings(refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool) -> Iterator[Finding]:
-    from hemo_core.readers import read_scan
+    from hemo_core.describe import describe_files
 
     for ref in refs:
-        common: dict[str, Any] = {
-            "scan_id": ref.scan_id,
-            "path": ref.path,
-            "kind": ref.kind,
-            "slices": len(ref.files),
-            "quality": ref.quality,
-            "duplicate_of": ref.duplicate_of,
-        }
-        if ref.error is not None:
-            yield Finding(**common, would="fail", code=ref.error.code, reason=ref.error.reason)
-        elif ref.rejection is not None:
-            yield Finding(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason)
-        else:
-            try:
-                scan = read_scan(ref, mount, allow_implausible=allow_implausible)
-            except ScanError as error:
-                yield Finding(**common, would="fail", code=error.code, reason=error.message)
-            else:
-                yield _readable(common, scan, with_hash=with_hash)
+        found, scan = _found(ref, mount, allow_implausible=allow_implausible)
+        yield replace(found, files=describe_files(ref, mount, scan)) if with_hash else found
 
 
-def _readable(common: dict[str, Any], scan: Scan, *, with_hash: bool) -> Finding:
+def _found(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[Finding, Scan | None]:
+    from hemo_core.readers import read_scan
+
+    common: dict[str, Any] = {
+        "scan_id": ref.scan_id,
+        "path": ref.path,
+        "kind": ref.kind,
+        "slices": len(ref.files),
+        "quality": ref.quality,
+        "duplicate_of": ref.duplicate_of,
+    }
+    if ref.error is not None:
+        return Finding(**common, would="fail", code=ref.error.code, reason=ref.error.reason), None
+    if ref.rejection is not None:
+        return Finding(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason), None
+    try:
+        scan = read_scan(ref, mount, allow_implausible=allow_implausible)
+    except ScanError as error:
+        return Finding(**common, would="fail", code=error.code, reason=error.message), None
+    return _readable(common, scan), scan
+
+
+def _readable(common: dict[str, Any], scan: Scan) -> Finding:
     return Finding(
         **{**common, "slices": len(scan.slices), "quality": scan.quality},
         would="score",
         order_from=scan.geometry.order_from,
         slice_spacing_mm=_rounded(scan.geometry.slice_spacing_mm),
         tilt_deg=_rounded(scan.geometry.tilt_deg),
-        pixel_hash=_pixel_hash(scan) if with_hash else None,
     )
-
-
-def _pixel_hash(scan: Scan) -> str:
-    digest = hashlib.sha256()
-    for item in scan.slices:
-        digest.update(f"{item.pixels.dtype.str} {item.pixels.shape}".encode())
-        digest.update(item.pixels.tobytes())
-    return digest.hexdigest()
 
 
 def _rounded(value: float | None) -> float | None:
@@ -123,9 +119,11 @@ def _show(rows: list[Finding], ignored: list[tuple[str, str]]) -> None:
         table.add_column(name, overflow="fold", justify="right" if name in ("slices", "spacing", "tilt") else "left")
     for row in rows:
         table.add_row(*_cells(row), style={"score": "", "reject": "dim", "fail": "red"}[row.would])
-        if row.pixel_hash:
-            table.add_row("", f"[dim]{row.pixel_hash}[/]")
     out().print(table)
+    for file in (file for row in rows for file in row.files or ()):
+        remark = ", ".join(file.quality) if file.error is None else f"{file.error.code}: {file.error.reason}"
+        line = f"{file.pixels_sha256 or '-':64}  {plain(file.path)}" + (f"  [dim]{plain(remark)}[/]" if remark else "")
+        out().print(line, soft_wrap=True)
     counts = {would: sum(row.would == would for row in rows) for would in ("score", "reject", "fail")}
     would = f"{counts['score']} would be scored, {counts['reject']} rejected, {counts['fail']} would fail"
     out().print(f"[bold]{len(rows)} scans[/]: {would}; {len(ignored)} files ignored")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @broker_option
 @json_option
 def status(job: str | None, broker: str | None, as_json: bool) -> None:
-    """How far a job is; without JOB, all jobs of the broker. JOB is an id or a job's folder."""
+    """Say how far a job is, or all jobs of a broker. JOB is an id or a job's folder."""
     if job is None:
         with store_at(need_broker(broker)) as store:
             found = store.jobs()
@@ -56,7 +56,7 @@ def watch(job: str, broker: str | None, as_json: bool) -> int:
 @broker_option
 @json_option
 def cancel(job: str, broker: str | None, as_json: bool) -> None:
-    """Stop a job: what has ended stays, what is open becomes cancelled; `resume` can still finish it."""
+    """Stop a job. What has ended stays, what is open becomes cancelled; `resume` can still finish it."""
     from hemo_core.jobs import cancel as cancel_job
 
     with _store_of(job, broker) as (store, name):

@@ -17,7 +17,10 @@ from hemo_cli.options import broker_option, json_option, need_broker
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to serve on.")
 @json_option
 def metrics(broker: str | None, port: int, address: str, as_json: bool) -> None:
-    """Serve queue depth, outstanding scans and live workers to Prometheus; with --json, print them once."""
+    """Serve a broker's gauges to Prometheus.
+
+    Queue depth, outstanding scans and live workers; with --json they are printed once.
+    """
     from hemo_worker.metrics import BrokerCollector, serve
 
     with store_at(need_broker(broker)) as store:

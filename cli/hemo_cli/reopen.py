@@ -30,7 +30,7 @@ Reopen = Callable[["JobStore", Path], int]
 def resume(
     job_dir: Path, broker: str | None, roots: dict[str, Path] | None, device: str | None, rows: int, as_json: bool
 ) -> int:
-    """Run what is missing of an interrupted or cancelled job, and nothing twice."""
+    """Finish an interrupted or cancelled job. Only what is missing is run."""
     from hemo_core.jobs import resume as resume_job
 
     if is_complete(job_dir):
@@ -51,7 +51,7 @@ def resume(
 def retry(
     job_dir: Path, broker: str | None, roots: dict[str, Path] | None, device: str | None, rows: int, as_json: bool
 ) -> int:
-    """Run the failed scans of a job again, and what is missing."""
+    """Run the failed scans of a job again. What is missing is run, too."""
     from hemo_core.jobs import retry_failed
 
     ended = _run(job_dir, retry_failed, broker=broker, roots=roots, device=device, quiet=as_json)

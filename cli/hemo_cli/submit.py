@@ -66,10 +66,12 @@ def submit(
     rows: int,
     as_json: bool,
 ) -> int:
-    """Score every scan in PATH: a folder (any mixture of DICOM, NIfTI and pictures) or one file.
+    """Score every scan in PATH, a folder or one file.
 
-    With no broker, a private one and a worker are started on this machine, and stopped when the job is done. Ctrl-C
-    leaves a job that `resume` finishes. Exit code 0 if every scan got its row, 1 if some could not be processed.
+    The folder may hold any mixture of DICOM, NIfTI and pictures. With no broker, a private one and a worker are started
+    on this machine, and stopped when the job is done. Ctrl-C leaves a job that `resume` finishes.
+
+    Exit code 0 if every scan got its row, 1 if some could not be processed.
     """
     from hemo_core.jobs import JobOptions
 

@@ -62,7 +62,10 @@ def train(config: Path, out: Path | None, resume: bool, finish: bool, tensorboar
 def evaluate(
     config: Path, bundle: Path | None, side: Literal["val", "test"], cache: Path, device: str | None, as_json: bool
 ) -> None:
-    """Measure a bundle on labelled data: AUC with confidence intervals, and counts at its locked threshold."""
+    """Measure a bundle on labelled data.
+
+    AUC with confidence intervals by patient; `--json` also gives the counts at the locked threshold.
+    """
     need_extra("train")
     need_extra("worker")
     from hemo_core.bundle import released_bundle

@@ -33,9 +33,10 @@ def worker(
     metrics_address: str | None,
     ready_fd: int | None,
 ) -> int:
-    """Score what is on the broker until told to stop (SIGTERM: finish what is in flight).
+    """Score what is on a broker, until told to stop.
 
-    Every root that jobs name must be mounted here: --root scans=/mnt/scans --root out=/mnt/reports.
+    On SIGTERM, what is in flight is finished. Every root that jobs name must be mounted here:
+    --root scans=/mnt/scans --root out=/mnt/reports.
     """
     need_extra("worker")
     from hemo_worker.startup import few_threads
