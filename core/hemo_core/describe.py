@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class FileDescription:
         transfer_syntax: UID of a DICOM file's pixel encoding, None for other formats.
         pixels_sha256: SHA-256 of the decoded pixels before any rescale, as little-endian int16 (DICOM), else of the
             slices as read: uint8 grey, or Hounsfield units rounded to int16.
+        quality: what the pixels of this DICOM file say about it alone; a scan's codes can come from other files.
         error: why this file cannot be decoded.
     """
 
@@ -34,6 +35,7 @@ class FileDescription:
     columns: int | None = None
     frames: int | None = None
     pixels_sha256: str | None = None
+    quality: tuple[str, ...] = ()
     error: Rejection | None = None
 
 
@@ -74,17 +76,28 @@ def describe(ref: ScanRef, mount: Path) -> Description:
         scan = read_scan(ref, mount)
     except ScanError as error:
         problem = Rejection(error.code, error.message)
-        files = tuple(_describe_file(ref, mount, path, None) for path in ref.files)
-        return Description(ref, files, quality=ref.quality, error=problem)
+        return Description(ref, describe_files(ref, mount, None), quality=ref.quality, error=problem)
     return Description(
         ref,
-        tuple(_describe_file(ref, mount, path, scan) for path in ref.files),
+        describe_files(ref, mount, scan),
         len(scan.slices),
         scan.units,
         scan.geometry,
         tuple(dict.fromkeys((*ref.quality, *scan.quality))),
         scan.notes,
     )
+
+
+def describe_files(ref: ScanRef, mount: Path, scan: Scan | None) -> tuple[FileDescription, ...]:
+    """Describe each file of a scan by itself, one that reading the scan leaves out, too.
+
+    Args:
+        scan: as read; None if it was not, then volumes and pictures have no digest.
+
+    Raises:
+        RootNotMounted: the mount is absent or empty.
+    """
+    return tuple(_describe_file(ref, mount, path, scan) for path in ref.files)
 
 
 def decoded_pixels_sha256(mount: Path, path: str) -> str:
@@ -101,18 +114,19 @@ def _describe_file(ref: ScanRef, mount: Path, path: str, scan: Scan | None) -> F
         with open_below(mount, path) as stream:
             size = stream.seek(0, 2)
         if ref.kind == "dicom":
-            return _describe_dicom(mount, path, size)
+            return _describe_dicom(ref, mount, path, size)
     except ScanError as error:
         return FileDescription(path, size, error=Rejection(error.code, error.message))
     return _describe_other(path, size, scan)
 
 
-def _describe_dicom(mount: Path, path: str, size: int) -> FileDescription:
-    from hemo_core.readers.dicom import load_file
+def _describe_dicom(ref: ScanRef, mount: Path, path: str, size: int) -> FileDescription:
+    from hemo_core.quality import pixel_quality
+    from hemo_core.readers.dicom import load_file, read_dicom
 
     file = load_file(mount, path)
     header = file.header
-    return FileDescription(
+    told = FileDescription(
         path,
         size,
         header.transfer_syntax or None,
@@ -121,6 +135,11 @@ def _describe_dicom(mount: Path, path: str, size: int) -> FileDescription:
         header.frames,
         _stored_digest(file),
     )
+    try:
+        alone = read_dicom(replace(ref, path=path, files=(path,)), mount)
+    except ScanError as error:
+        return replace(told, error=Rejection(error.code, error.message))
+    return replace(told, quality=tuple(code.value for code in pixel_quality(alone)))
 
 
 def _describe_other(path: str, size: int, scan: Scan | None) -> FileDescription:

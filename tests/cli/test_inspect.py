@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 
 from hemo_cli.exits import Exit
@@ -30,15 +32,29 @@ def test_each_file_ends_in_one_place_with_a_reason(hemo, study):
     assert [row["path"] for row in ran.json["ignored"]] == ["notes.txt"]
 
 
-def test_the_pixel_hash_does_not_depend_on_names_and_order_of_files(hemo, study, tmp_path):
+def test_the_pixel_hashes_do_not_depend_on_names_and_packing_of_files(hemo, study, tmp_path):
     again = make_phantom(PhantomSpec(1, rows=128, slices=10, tilt_deg=12, detail="fast"))
-    write_dicom(again, tmp_path / "other", DicomOptions())
+    write_dicom(again, tmp_path / "other", DicomOptions(syntax="rle"))
 
-    first = hemo("inspect", study / "head", "--hash", "--json").json["scans"][0]["pixel_hash"]
-    second = hemo("inspect", tmp_path / "other", "--hash", "--json").json["scans"][0]["pixel_hash"]
+    first = hemo("inspect", study / "head", "--hash", "--json").json["scans"][0]["files"]
+    second = hemo("inspect", tmp_path / "other", "--hash", "--json").json["scans"][0]["files"]
 
-    assert first == second
-    assert len(first) == 64
+    hashes = {file["pixels_sha256"] for file in first}
+    assert hashes == {file["pixels_sha256"] for file in second}
+    assert len(hashes) == 10
+    assert all(digest in hemo("inspect", study / "head", "--hash").out for digest in hashes)
+
+
+def test_the_pixel_hash_of_each_real_file_is_the_published_one(hemo, real_data):
+    with (real_data / "codecs" / "files.csv").open(newline="") as stream:
+        published = {row["file"]: row["sha256_of_decoded_int16"] for row in csv.DictReader(stream)}
+
+    scans = hemo("inspect", real_data / "codecs", "--hash", "--json").json["scans"]
+
+    files = {file["path"]: file for scan in scans for file in scan["files"]}
+    assert {path: file["pixels_sha256"] for path, file in files.items()} == published
+    assert [path for path, file in files.items() if "block_artefacts" in file["quality"]] == ["693_UNCI.dcm"]
+    assert all(file["error"] is None for file in files.values())
 
 
 def test_an_overridden_rejection_is_scored(hemo, study):
