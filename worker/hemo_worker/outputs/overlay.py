@@ -123,7 +123,7 @@ def _where(scan: Scan, group: tuple[int, ...]) -> str:
     """Where the slice lies: its position, and its input slices where several were averaged."""
     positions = [scan.slices[member].position_mm for member in group]
     known = [position for position in positions if position is not None]
-    parts = [f"z {sum(known) / len(known):.1f} mm"] if known else []
+    parts = [f"position {sum(known) / len(known):.1f} mm"] if known else []
     if len(group) > 1:
         parts.append(f"mean of input slices {group[0] + 1}-{group[-1] + 1}")
     return "  ".join(parts)

@@ -164,14 +164,14 @@ def _figure(item: SliceResult) -> Html:
         number=item.number,
         picture=picture,
         value=_number(item.probability),
-        where=_position(item) or "position not known",
+        where=f"position {_position(item) or 'not known'}",
         heat=f" · {HEATMAP_TEXT['empty_heatmap']}" if item.heatmap == "empty_heatmap" else "",
     )
 
 
 def _position(item: SliceResult) -> str:
     known = [source.position_mm for source in item.sources if source.position_mm is not None]
-    return f"z {sum(known) / len(known):.1f} mm" if known else ""
+    return f"{sum(known) / len(known):.1f} mm" if known else ""
 
 
 def _line(item: SliceResult) -> Html:
