@@ -199,7 +199,8 @@ def test_resuming_a_finished_job_changes_nothing(store, job, tmp_path):
     assert queue_depth(store.client, Digest.digest) == 0
 
 
-def test_urgent_chunks_are_found_first_whatever_their_priority(store, job, tmp_path):
+@pytest.mark.usefixtures("job")
+def test_urgent_chunks_are_found_first_whatever_their_priority(store, tmp_path):
     submit(store, tmp_path / "urgent", refs(1), bundle=Digest(), priority="high")
     assert next(queued_chunks(store.client, Digest.digest)) == ("urgent", 0)
     assert queue_depth(store.client, Digest.digest) == 4
