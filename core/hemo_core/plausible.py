@@ -122,8 +122,8 @@ def look(grey: Grey) -> Look:
     rim = np.ones(small.shape, bool)
     rim[_RIM:-_RIM, _RIM:-_RIM] = False
     corners = [dark[rows, columns] for rows in _ENDS for columns in _ENDS]
-    contrast = float(grey.std())
-    steps = float(cv2.absdiff(grey[:, 1:], grey[:, :-1]).mean())
+    contrast = float(cv2.meanStdDev(grey)[1].item())
+    steps = float(cv2.mean(cv2.absdiff(grey[:, 1:], grey[:, :-1]))[0])
     area, alone, filled, aspect = _largest_object(small)
     return Look(
         rim=float(dark[rim].mean()),

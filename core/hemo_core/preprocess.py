@@ -67,8 +67,10 @@ def to_input(pixels: Grey) -> Float:
 def apply_window(pixels: Float, window: Window) -> Grey:
     """Linear clamp of Hounsfield units to 8-bit grey, same shape (DICOM PS3.3 C.11.2.1.3.2, LINEAR_EXACT)."""
     low = window.level - window.width / 2
-    grey = (np.asarray(pixels, np.float32) - np.float32(low)) * np.float32(255.0 / window.width)
-    return np.asarray(np.rint(np.clip(grey, 0, 255)), np.uint8)
+    grey = np.asarray(pixels, np.float32) - np.float32(low)
+    grey *= np.float32(255.0 / window.width)  # in place: fresh megabytes cost more than the arithmetic
+    np.clip(grey, 0, 255, out=grey)
+    return np.asarray(np.rint(grey, out=grey), np.uint8)
 
 
 def slice_groups(count: int, spacing_mm: float | None, target_mm: float) -> tuple[tuple[int, ...], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -87,11 +88,14 @@ def has_block_artefacts(pixels: Pixels) -> bool:
 
 def _tissue_blocks(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The 8 x 8 blocks that are tissue throughout, ``(blocks, 64)``."""
-    rows, columns = (side // _BLOCK * _BLOCK for side in pixels.shape)
-    tiles = pixels[:rows, :columns].reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK)
-    blocks = tiles.swapaxes(1, 2).reshape(-1, _BLOCK * _BLOCK)
-    tissue = (blocks.min(axis=1) > _TISSUE_HU[0]) & (blocks.max(axis=1) < _TISSUE_HU[1])
-    return np.asarray(blocks[tissue], np.float32)
+    high, wide = (side // _BLOCK for side in pixels.shape)
+    whole = pixels[: high * _BLOCK, : wide * _BLOCK]
+    if whole.size == 0:
+        return np.zeros((0, _BLOCK * _BLOCK), np.float32)
+    tissue = ((whole > _TISSUE_HU[0]) & (whole < _TISSUE_HU[1])).view(np.uint8) * np.uint8(255)
+    share = cv2.resize(tissue, (wide, high), interpolation=cv2.INTER_AREA)  # 255 only where every pixel of a block is
+    tiles = whole.reshape(high, _BLOCK, wide, _BLOCK).swapaxes(1, 2)
+    return np.asarray(tiles[share == np.iinfo(np.uint8).max].reshape(-1, _BLOCK * _BLOCK), np.float32)
 
 
 def _plane_projection() -> npt.NDArray[np.float32]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hemo_core.errors import DecodeFailed, TooLarge, Truncated, UnknownFormat
@@ -32,6 +33,7 @@ _BLOCK = 1 << 20
 _META_START = 144  # preamble, DICM, and the group length element (0002,0000)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _MAX_UID = 64
+_PLAIN_VRS = frozenset({"CS", "DS", "IS", "LO", "SH", "UI"})  # PS3.5 6.2: backslash-separated, padded
 
 _KEYWORDS = (
     "SOPClassUID",
@@ -289,7 +291,7 @@ def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
 def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """``count`` finite numbers, or None where the element is absent or malformed."""
     try:
-        values = tuple(float(value) for value in dataset.get(keyword) or ())
+        values = tuple(float(value) for value in _plain(dataset, keyword) or dataset.get(keyword) or ())
     except (ValueError, TypeError):
         return None
     return values if len(values) == count and all(math.isfinite(value) for value in values) else None
@@ -298,7 +300,7 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | 
 def _number(dataset: Dataset, keyword: str) -> float | None:
     """One finite number, the first of several, or None."""
     try:
-        value = dataset.get(keyword)
+        value = _plain(dataset, keyword) or dataset.get(keyword)
         number = float(value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value)
     except (ValueError, TypeError, IndexError):
         return None
@@ -306,11 +308,32 @@ def _number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def _texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    value = dataset.get(keyword)
+    value = _plain(dataset, keyword) or dataset.get(keyword)
     if value is None:
         return ()
     values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
     return tuple(str(one).strip() for one in values)
+
+
+def _plain(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """The values of an element that is short ASCII text, straight from its bytes: much faster than pydicom's objects.
+
+    Empty for any other element, and where it is absent: pydicom must look then.
+    """
+    element: Any = dataset.get_item(_tag(keyword))
+    if not getattr(element, "is_raw", False) or element.VR not in _PLAIN_VRS:
+        return ()
+    raw = element.value
+    if not raw or not raw.isascii() or b"\x1b" in raw:
+        return ()
+    return tuple(part.strip("\0 ") for part in raw.decode("ascii").split("\\"))
+
+
+@lru_cache(maxsize=256)
+def _tag(keyword: str) -> Any:
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
