@@ -33,6 +33,7 @@ from hemo_core.jobs import Claim, JobHeader, JobStore
 from hemo_core.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
 from hemo_worker.death import die_with_parent
+from hemo_worker.memory import keep_freed_memory
 from hemo_worker.metrics import Meter
 from hemo_worker.outputs.summary import summarise
 from hemo_worker.pipeline import Limits, Model, Pipeline
@@ -205,6 +206,7 @@ def start_child(
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     die_with_parent(signal.SIGKILL)
+    keep_freed_memory()
     try:
         if open_bundle(bundle.path).digest != bundle.digest:
             raise BundleAltered("another bundle since the worker started", path=str(bundle.path))
