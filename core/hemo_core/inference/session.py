@@ -124,6 +124,7 @@ def _session(bundle: Bundle, name: str, device: Device, threads: int | None) -> 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores are shared with decoding
     options.log_severity_level = 3
     wanted = _wanted_providers(ort, device)
     graph = bundle.read(name)
