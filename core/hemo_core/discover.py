@@ -53,7 +53,7 @@ def discover(
         threads: how many files are opened at once.
 
     Raises:
-        NoInput: nothing is at that path, or it cannot be read.
+        NoInput: nothing is at that path, or neither a file nor a folder, or it cannot be read.
         UsageError: an override that is no rejection code.
     """
     unknown = overrides - set(REJECTION_CODES)
@@ -61,6 +61,8 @@ def discover(
         raise UsageError(f"no such rejection code: {', '.join(sorted(unknown))}", hint=", ".join(REJECTION_CODES))
     if not root.exists():
         raise NoInput("nothing is at this path", path=str(root))
+    if not (root.is_dir() or root.is_file()):
+        raise NoInput("neither a file nor a folder", path=str(root))
     if not os.access(root, os.R_OK):
         raise NoInput("this path cannot be read", path=str(root), hint="check its permissions")
     return Discovery(

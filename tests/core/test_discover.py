@@ -89,26 +89,41 @@ def test_each_file_of_a_mixed_tree_ends_in_exactly_one_place(tmp_path, phantom):
     (tmp_path / "link.dcm").symlink_to(tmp_path / "ct")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "cut.dcm").write_bytes(next((tmp_path / "ct").iterdir()).read_bytes()[:400])
-    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "pipe.dcm"):
+        os.mkfifo(tmp_path / name)
+    for name in ("nothing sent", "folder.dcm"):
+        (tmp_path / name).mkdir()
+    write_dicom(phantom, tmp_path / "reports" / "night" / "scans" / "overlays")
+    for name in ("job.json", "manifest.jsonl"):
+        (tmp_path / "reports" / "night" / name).write_text("{}")
     found = discover(tmp_path)
     refs = list(found)
     placed = Counter([path for one in refs for path in one.files] + [path for path, _ in found.ignored])
-    there = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_symlink() or not path.is_dir()}
-    assert set(placed) == there
+    files = {path for path in tmp_path.rglob("*") if path.is_symlink() or not path.is_dir()}
+    there = {str(path.relative_to(tmp_path)) for path in files if "reports" not in path.parts}
+    assert set(placed) == there | {"nothing sent", "folder.dcm", "reports/night"}
     assert set(placed.values()) == {1}
     assert codes(refs) == {
         "scored": 2 + len(phantom.hu),
         "unknown_format": 2,
         "empty_file": 1,
-        "file_unreadable": 2,
+        "file_unreadable": 4,
         "truncated": 1,
     }
     assert dict(found.ignored) == {
         ".hidden": "hidden",
         "README": "a text file",
         "labels.csv": "no scan format: csv",
+        "nothing sent": "an empty folder",
         "pipe": "neither a file nor a folder (device, socket or pipe)",
+        "reports/night": "the reports of a job",
     }
+
+
+def test_a_pipe_is_no_input_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.dcm")
+    with pytest.raises(NoInput, match="neither a file nor a folder"):
+        discover(tmp_path / "pipe.dcm")
 
 
 def test_a_dicomdir_is_ignored_with_a_reason(tmp_path, phantom):

@@ -69,9 +69,8 @@ def recognise(root: Path, entry: Entry) -> Found:
         return early
     if entry.kind is EntryKind.UNREADABLE:
         return _failed(entry, FileUnreadable(f"the folder cannot be listed: {entry.problem}", path=entry.path))
-    if entry.kind is EntryKind.LINK:
-        message = "a symbolic link; links are not followed, so that nothing outside the input folder is read"
-        return _failed(entry, FileUnreadable(message, path=entry.path))
+    if entry.kind in _NO_FILE:
+        return _failed(entry, FileUnreadable(_NO_FILE[entry.kind], path=entry.path))
     try:
         with open_below(root, entry.path) as stream:
             return _by_content(stream, entry)
@@ -82,13 +81,22 @@ def recognise(root: Path, entry: Entry) -> Found:
 
 
 def _by_name(entry: Entry) -> Ignored | None:
-    if entry.kind is EntryKind.SPECIAL:
-        return Ignored(entry.path, "neither a file nor a folder (device, socket or pipe)")
+    if entry.kind is EntryKind.JOB:
+        return Ignored(entry.path, "the reports of a job")
     if any(part.startswith(".") for part in entry.path.split("/")) and entry.path != ".":
         return Ignored(entry.path, "hidden")
     if entry.kind is not EntryKind.UNREADABLE and _NO_SCAN_NAME.search(entry.name):
         return Ignored(entry.path, f"no scan format: {entry.name.rpartition('.')[2].lower()}")
+    if entry.kind in {EntryKind.SPECIAL, EntryKind.EMPTY} and not _SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, _NO_FILE[entry.kind])
     return None
+
+
+_NO_FILE = {
+    EntryKind.LINK: "a symbolic link; links are not followed, so that nothing outside the input folder is read",
+    EntryKind.SPECIAL: "neither a file nor a folder (device, socket or pipe)",
+    EntryKind.EMPTY: "an empty folder",
+}
 
 
 def _by_content(stream: BinaryIO, entry: Entry) -> Found:

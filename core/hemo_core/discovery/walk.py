@@ -16,11 +16,16 @@ class EntryKind(Enum):
     LINK = "link"
     SPECIAL = "special"
     UNREADABLE = "unreadable"
+    EMPTY = "empty"
+    JOB = "job"
+
+
+_OF_A_JOB = frozenset({"job.json", "manifest.jsonl"})
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One path that is no folder, or a folder that cannot be listed.
+    """One path that is no folder, or a folder that is not walked: unlistable, empty, or a job's.
 
     Attributes:
         path: relative to the root, POSIX style.
@@ -60,7 +65,7 @@ def walk(root: Path, start: str) -> Iterator[Entry]:
 
 
 def _list(root: Path, folder: str) -> tuple[list[Entry], list[str]]:
-    """Files and folders of one folder, both sorted by name."""
+    """Files and folders of one folder, both sorted by name; one entry for a folder that holds nothing to walk."""
     entries: list[Entry] = []
     folders: list[str] = []
     try:
@@ -74,6 +79,10 @@ def _list(root: Path, folder: str) -> tuple[list[Entry], list[str]]:
                     entries.append(Entry(path, kind))
     except OSError as error:
         entries.append(Entry(folder or ".", EntryKind.UNREADABLE, error.strerror or "cannot be listed"))
+    if {entry.name for entry in entries} >= _OF_A_JOB:
+        return [Entry(folder or ".", EntryKind.JOB)], []
+    if folder and not entries and not folders:
+        return [Entry(folder, EntryKind.EMPTY)], []
     return entries, folders
 
 
