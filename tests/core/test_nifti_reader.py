@@ -61,6 +61,15 @@ def test_trailing_axes_of_length_one_are_no_fourth_dimension_but_a_time_series_i
         read(tmp_path, "four.nii", kind="nifti")
 
 
+def test_a_time_series_is_refused_before_it_is_unpacked(tmp_path):
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((512, 512, 40, 30_000))
+    header.set_data_dtype(np.int16)
+    (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(1000)))
+    with pytest.raises(BadGeometry, match="4 dimensions"):
+        read(tmp_path, "bomb.nii.gz", kind="nifti")
+
+
 def test_what_is_broken_gets_its_own_error(tmp_path, phantom):
     volume = phantom.hu.transpose(2, 1, 0).astype(np.float32)
     volume[0, 0, 0] = np.nan

@@ -122,10 +122,9 @@ def _announced_bytes(header: bytes, path: str) -> int:
         offset = struct.unpack(f"{order}f", header[108:112])[0]
     if not 1 <= dims[0] <= 7 or min(dims[1 : dims[0] + 1]) < 1 or not 0 <= offset < 1 << 24 or not 0 < bits <= 256:  # noqa: PLR2004 - nifti1.h
         raise DecodeFailed("the NIfTI header is damaged: impossible dimensions", path=path, hint=_COPY_AGAIN)
-    count = math.prod(int(side) for side in dims[1 : dims[0] + 1])
-    sides = (*dims[1 : dims[0] + 1], 1, 1, 1)[:_AXES]
-    check_size(sides[0], sides[1], sides[2], path)
-    return int(offset) + count * bits // 8
+    shape = _volume_shape(tuple(int(side) for side in dims[1 : dims[0] + 1]), path)
+    check_size(*shape, path)
+    return int(offset) + math.prod(shape) * bits // 8
 
 
 def _image(data: io.BytesIO) -> Any:
@@ -142,8 +141,7 @@ def _volume_shape(shape: tuple[int, ...], path: str) -> tuple[int, int, int]:
     """The three axes; trailing axes of length one are no fourth dimension."""
     while len(shape) > _AXES and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) == _AXES - 1:
-        shape = (*shape, 1)
+    shape += (1,) * (_AXES - len(shape))
     if len(shape) != _AXES:
         hint = "split it, for instance with nibabel.four_to_three, and submit the volume without contrast"
         raise BadGeometry(f"a volume of {len(shape)} dimensions {shape}, not one scan", path=path, hint=hint)
