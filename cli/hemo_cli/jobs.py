@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,8 @@ def store_at(url: str) -> Iterator[JobStore]:
 def _store_of(job: str, broker: str | None) -> Iterator[tuple[JobStore, str]]:
     """The broker that runs a job, and the job's id. A folder's private broker is found by its lock."""
     url = _running_broker(job, broker)
+    if url is None and (os.sep in job or Path(job).is_dir()) and not (Path(job) / "job.json").is_file():
+        raise JobNotFound("no job here", path=job, hint="name the folder that holds job.json")
     if url is None:
         raise JobNotFound(
             f"no broker runs the job {job}",
@@ -123,7 +126,8 @@ def on_disk(job_dir: Path) -> dict[str, Any]:
     header = read_header(job_dir)
     counts = {name: sum(byte.bit_count() for byte in bits) for name, bits in endings_on_disk(job_dir).items()}
     missing = header.total - sum(counts.values())
-    return {"job": header.job, "state": "not running", "total": header.total, **counts, "open": missing}
+    state = "not running" if missing else "done"
+    return {"job": header.job, "state": state, "total": header.total, **counts, "open": missing}
 
 
 def _show_one(progress: Progress, *, as_json: bool) -> None:
@@ -150,6 +154,6 @@ def _show(found: Sequence[Progress], *, as_json: bool) -> None:
 def _show_disk(job_dir: Path, body: dict[str, Any]) -> None:
     ended = body["total"] - body["open"]
     counts = ", ".join(f"{body[name]} {name}" for name in ("scored", "failed", "rejected"))
-    out().print(f"{plain(body['job'])}: not running, {ended}/{body['total']} ended ({counts})")
+    out().print(f"{plain(body['job'])}: {body['state']}, {ended}/{body['total']} ended ({counts})")
     if body["open"]:
         out().print(f"finish it with: hemo-batch resume {plain(job_dir)}", soft_wrap=True)

@@ -110,6 +110,9 @@ def show_results(found: Results) -> None:
         console.print(_scored_table(found))
     if found.others:
         console.print(_others_table(found))
+    hidden = found.outcomes.total() - len(found.top) - len(found.others)
+    if hidden:
+        console.print(f"… and {hidden} more: --rows shows more here, summary.csv has all")
     console.print(_totals(found))
     console.print(f"worklist  {plain(found.page)}", soft_wrap=True)
     console.print(f"[dim]{plain(STATEMENT)}[/]")
