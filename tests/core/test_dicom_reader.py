@@ -159,7 +159,7 @@ def test_gaps_doubled_positions_copies_and_strangers_get_codes(tmp_path, phantom
     files = write_dicom(phantom, tmp_path / "a", DicomOptions(missing=(3,)))
     scan = read(tmp_path, *files)
     assert "missing_slices" in scan.quality
-    assert "About 1 slice" in scan.notes["missing_slices"]
+    assert "about 1:" in scan.notes["missing_slices"]
 
     copy = tmp_path / "copy.dcm"
     copy.write_bytes(files[0].read_bytes())

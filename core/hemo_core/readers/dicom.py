@@ -241,7 +241,7 @@ def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Tu
     positions = [frame.position_mm for frame in frames if frame.position_mm is not None]
     steps = geometry.spacing(positions, [frame.plane.thickness for frame in frames])
     if steps.missing:
-        text = f"About {steps.missing} slices are missing: some gaps are wider than 1.5 times the usual distance."
+        text = f"Slices are missing, about {steps.missing}: some gaps are wider than 1.5 times the usual distance."
         findings.add(Quality.MISSING_SLICES, text)
     if steps.variable:
         text = f"The distance between slices varies from {steps.smallest_mm:.2f} to {steps.largest_mm:.2f} mm."
