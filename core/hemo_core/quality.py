@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import cv2
@@ -28,11 +29,12 @@ _FLOOR_SHARE = 0.05
 def pixel_quality(scan: Scan) -> dict[Quality, str]:
     """Codes that need the pixels, each with one sentence."""
     found: dict[Quality, str] = {}
-    blank = sum(int(one.pixels.min() == one.pixels.max()) for one in scan.slices)
+    ranges = [_range(one.pixels) for one in scan.slices]
+    blank = sum(low == high for low, high in ranges)
     if blank:
         found[Quality.ZERO_PIXELS] = f"{blank} of {len(scan.slices)} slices hold nothing but one value."
     if scan.units == "hu":
-        clipped = clipped_range([one.pixels for one in scan.slices])
+        clipped = _clipped([one.pixels for one in scan.slices], ranges)
         if clipped is not None:
             found[Quality.CLIPPED_RANGE] = clipped
     if scan.units == "hu" and scan.ref.kind == "dicom":
@@ -58,7 +60,18 @@ def clipped_range(pictures: Sequence[Pixels]) -> str | None:
     Bone and metal reach far above 1000 HU; a plateau of many pixels at a lower maximum was cut there, and so was one
     at a minimum above fat.
     """
-    highest, lowest = max(float(one.max()) for one in pictures), min(float(one.min()) for one in pictures)
+    return _clipped(pictures, [_range(one) for one in pictures])
+
+
+def _range(pixels: Pixels) -> tuple[float, float]:
+    """(lowest, highest) value."""
+    low, high, _, _ = cv2.minMaxLoc(pixels)
+    return low, high
+
+
+def _clipped(pictures: Sequence[Pixels], ranges: Sequence[tuple[float, float]]) -> str | None:
+    """:func:`clipped_range`, given the lowest and highest value of each picture."""
+    highest, lowest = max(high for _, high in ranges), min(low for low, _ in ranges)
     if highest == lowest:
         return None
     pixels = sum(one.size for one in pictures)
@@ -98,6 +111,7 @@ def _tissue_blocks(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(tiles[share == np.iinfo(np.uint8).max].reshape(-1, _BLOCK * _BLOCK), np.float32)
 
 
+@lru_cache(maxsize=1)
 def _plane_projection() -> npt.NDArray[np.float32]:
     """Matrix that maps a flattened block to the plane that fits it best."""
     down, across = np.mgrid[:_BLOCK, :_BLOCK]
