@@ -261,6 +261,15 @@ def test_an_altered_bundle_is_refused_before_anything_is_loaded(site: Site, tmp_
         assert worker.process.wait(60) == BundleAltered.exit_code
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, as in a terminal; a test run in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_session_stopped_with_ctrl_c_goes_on_where_it_was(site: Site, crowd: str, undisturbed: dict[str, bytes]):
     job_dir = site.out / "session"
     roots = {crowd: site.scans(crowd), "out": site.out}
