@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from jobsite import eventually
 
-from hemo_core.errors import BrokerError, BrokerInsecure, JobExists, JobNotFound, NoInput, SinkError
-from hemo_core.jobs import JobStore, Manifest, cancel, read_header, resume, retry_failed, submit
+from hemo_core.errors import BrokerError, BrokerInsecure, JobError, JobExists, JobNotFound, NoInput, SinkError
+from hemo_core.jobs import JobHeader, JobStore, Manifest, cancel, read_header, resume, retry_failed, submit
 from hemo_core.queue import celery_url, check_url, queue_depth, queue_keys, queued_chunks, redis_url
 from hemo_core.scan import ScanRef
 from hemo_worker.broker import PrivateBroker, running_url
@@ -64,6 +64,24 @@ def test_file_names_that_are_no_utf8_survive_the_manifest(store, tmp_path):
     submit(store, tmp_path / "bytes", [ref], bundle=Digest())
     with Manifest(tmp_path / "bytes") as manifest:
         assert manifest[0] == ref
+
+
+@pytest.mark.parametrize("scan_id", ["../../elsewhere", "", "a/b", "."])
+def test_a_manifest_cannot_lead_out_of_the_jobs_folder(store, tmp_path, scan_id):
+    submit(store, tmp_path / "forged", [ScanRef(scan_id, "scans", "a.png", ("a.png",), "image")], bundle=Digest())
+    with Manifest(tmp_path / "forged") as manifest, pytest.raises(JobError, match="is no scan id"):
+        _ = manifest[0]
+    store.mark("forged", 0, "failed", what="x")
+    with pytest.raises(JobError):
+        retry_failed(store, tmp_path / "forged")
+    store.client.flushdb()
+
+
+@pytest.mark.parametrize("change", [{"output_path": "../x"}, {"output_path": "/x"}, {"job": "a/b"}, {"chunk_size": 0}])
+def test_a_header_cannot_lead_out_of_its_root(store, job, change):
+    body = {**store.header(job).to_json(), **change}
+    with pytest.raises(JobError):
+        JobHeader.from_json(body)
 
 
 def test_a_chunk_is_worked_on_by_one_owner_at_a_time(store, job):

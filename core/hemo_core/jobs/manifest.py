@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ MANIFEST_FILE = "manifest.jsonl"
 INDEX_FILE = "manifest.idx"
 IGNORED_FILE = "ignored.csv"
 _OFFSET = struct.Struct("<Q")
+_SCAN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # it names a folder
 
 
 def write_manifest(job_dir: Path, refs: Iterable[ScanRef]) -> tuple[int, frozenset[str]]:
@@ -97,9 +99,14 @@ class Manifest:
         first, last = (value for (value,) in _OFFSET.iter_unpack(bounds))
         line = os.pread(self._rows, last - first, first)
         try:
-            return ScanRef.from_json(json.loads(line))
+            ref = ScanRef.from_json(json.loads(line))
         except (ValueError, KeyError, TypeError) as problem:
             raise JobError(f"row {row} of the manifest is damaged: {problem}", path=str(self.folder)) from problem
+        if not _SCAN_ID.fullmatch(ref.scan_id):
+            raise JobError(
+                f"row {row} of the manifest is damaged: {ref.scan_id!r} is no scan id", path=str(self.folder)
+            )
+        return ref
 
     def __iter__(self) -> Iterator[ScanRef]:
         return (self[row] for row in range(self._length))
