@@ -32,7 +32,7 @@ HemoError                       error
 ├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
 ├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
 ├── ReportInvalid               report_invalid        a file that should be a report is none
-├── JobError                    job_error
+├── JobError                    job_error             exit 2
 │   ├── JobNotFound             job_not_found
 │   └── JobExists               job_exists
 ├── DatasetError                dataset_invalid
@@ -266,6 +266,7 @@ class JobError(HemoError):
     """A job is in a state that forbids the operation."""
 
     code = "job_error"
+    exit_code = 2
 
 
 class JobNotFound(JobError):

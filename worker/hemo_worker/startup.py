@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from hemo_core.bundle import Bundle, open_bundle, released_bundle
-from hemo_core.errors import HemoError, RootNotMounted
+from hemo_core.errors import HemoError, MissingExtra, RootNotMounted
 from hemo_core.jobs import JobStore
 from hemo_core.queue import make_app, queue_name
 from hemo_core.readers import read_scan
@@ -24,6 +24,7 @@ from hemo_worker.tasks import register
 
 if TYPE_CHECKING:
     from hemo_worker.child import Child
+    from hemo_worker.gpu_metrics import GpuCollector
 
 _LOG = logging.getLogger(__name__)
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -124,10 +125,23 @@ class _Parent:
         reconciler.start()
         cleanup.callback(reconciler.stop)
         if self.settings.metrics_port is not None:
-            collector = metrics.BrokerCollector(JobStore(self.settings.broker), self.bundle.digest)
-            server = metrics.serve(self.settings.metrics_port, self.settings.metrics_address, collector)
+            broker = metrics.BrokerCollector(JobStore(self.settings.broker), self.bundle.digest)
+            collectors = (broker, *self._gpu_collectors())
+            server = metrics.serve(self.settings.metrics_port, self.settings.metrics_address, *collectors)
             cleanup.callback(server.shutdown)
             _LOG.info("metrics on http://%s:%d/metrics", self.settings.metrics_address, server.server_port)
+
+    def _gpu_collectors(self) -> tuple[GpuCollector, ...]:
+        """The GPUs' gauges, unless this worker is to use the CPU or the machine has no NVIDIA driver."""
+        from hemo_worker.gpu_metrics import gpu_collector
+
+        if self.settings.device == "cpu":
+            return ()
+        try:
+            return (gpu_collector(),)
+        except MissingExtra as problem:
+            _LOG.info("no gpu metrics: %s", problem)
+            return ()
 
 
 def configure_logging(level: int = logging.INFO) -> None:
