@@ -32,9 +32,9 @@ HemoError                       error
 ├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
 ├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
 ├── ReportInvalid               report_invalid        a file that should be a report is none
-├── JobError                    job_error             exit 2
-│   ├── JobNotFound             job_not_found
-│   └── JobExists               job_exists
+├── JobError                    job_error
+│   ├── JobNotFound             job_not_found         exit 2
+│   └── JobExists               job_exists            exit 2
 ├── DatasetError                dataset_invalid
 │   └── PatientLeak             patient_leak
 ├── TrainingError               training_failed
@@ -266,19 +266,20 @@ class JobError(HemoError):
     """A job is in a state that forbids the operation."""
 
     code = "job_error"
-    exit_code = 2
 
 
 class JobNotFound(JobError):
     """No such job on this broker or in this output folder."""
 
     code = "job_not_found"
+    exit_code = 2
 
 
 class JobExists(JobError):
     """The job's output folder is already in use."""
 
     code = "job_exists"
+    exit_code = 2
 
 
 class DatasetError(HemoError):

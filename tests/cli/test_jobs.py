@@ -87,7 +87,7 @@ def test_status_of_a_folder_needs_no_broker(hemo, finished):
 def test_a_finished_job_is_not_overwritten(hemo, finished, ward, tiny_bundle):
     ran = hemo("submit", ward, "--out", finished.parent, "--bundle", tiny_bundle, "--job", "done", "--json")
 
-    assert ran.code == Exit.SCANS_FAILED
+    assert ran.code == Exit.USAGE
     assert ran.json["error"]["code"] == "job_exists"
 
 
