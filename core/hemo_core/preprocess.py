@@ -87,7 +87,8 @@ def windowed(scan: Scan, group: tuple[int, ...], windows: tuple[Window, ...]) ->
     if scan.units == "grey8":
         grey = np.rint(mean).astype(np.uint8) if mean.dtype != np.uint8 else mean
         return np.repeat(np.asarray(grey, np.uint8)[..., None], len(windows), axis=-1)
-    return np.stack([apply_window(np.asarray(mean, np.float32), window) for window in windows], axis=-1)
+    greys = [apply_window(np.asarray(mean, np.float32), window) for window in windows]
+    return greys[0][..., None] if len(greys) == 1 else np.asarray(cv2.merge(greys), np.uint8)
 
 
 def head_box(grey: Grey, margin: float) -> tuple[int, int, int]:
@@ -122,10 +123,12 @@ def crop_resize(picture: Grey, box: tuple[int, int, int], height: int, width: in
     """Cut ``box`` out of uint8 ``(rows, columns, C)``, black outside, and resize to ``(height, width, C)``."""
     x0, y0, side = box
     rows, columns, channels = picture.shape
-    cut = np.zeros((side, side, channels), np.uint8)
     top, left = max(y0, 0), max(x0, 0)
     bottom, right = min(y0 + side, rows), min(x0 + side, columns)
-    cut[top - y0 : bottom - y0, left - x0 : right - x0] = picture[top:bottom, left:right]
+    cut = picture[top:bottom, left:right]
+    if cut.shape[:2] != (side, side):
+        cut = np.zeros((side, side, channels), np.uint8)
+        cut[top - y0 : bottom - y0, left - x0 : right - x0] = picture[top:bottom, left:right]
     interpolation = cv2.INTER_AREA if side >= max(height, width) else cv2.INTER_LINEAR
     resized = cv2.resize(cut, (width, height), interpolation=interpolation)
     return np.asarray(resized, np.uint8).reshape(height, width, channels)
