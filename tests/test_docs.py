@@ -144,8 +144,10 @@ def test_every_command_is_documented():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_flags_in_the_documentation_exist(page: Path):
     text = page.read_text("utf-8")
-    for line in re.findall(r"^(?:\$ )?(hemo-batch .*)$|`(hemo-batch [^`]*)`", text, re.MULTILINE):
-        words = re.sub(r"\s+#.*", "", "".join(line)).split()[1:]
+    blocks = "".join(re.findall(r"^```.*?\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    typed = re.findall(r"^(?:\$ )?(hemo-batch .*)$", blocks, re.MULTILINE)
+    for line in [*typed, *re.findall(r"`(hemo-batch [^`\n]*)`", text)]:
+        words = re.sub(r"\s+#.*", "", line).split()[1:]
         command: click.Command = main.cli
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             found = command.get_command(click.Context(command), words.pop(0))
