@@ -40,6 +40,11 @@ def bench(
     and textbook explain the same positive slices.
     """
     need_extra("worker")
+    from hemo_worker.memory import keep_freed_memory
+    from hemo_worker.threads import few_threads
+
+    few_threads()  # as in a worker's child, before the libraries that read it are imported
+    keep_freed_memory()
     from hemo_cli.contenders import benchmark
     from hemo_core.bundle import open_bundle, released_bundle
 

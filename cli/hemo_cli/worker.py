@@ -39,7 +39,7 @@ def worker(
     --root scans=/mnt/scans --root out=/mnt/reports.
     """
     need_extra("worker")
-    from hemo_worker.startup import few_threads
+    from hemo_worker.threads import few_threads
 
     few_threads()  # before the libraries that read it are imported
     from hemo_core.settings import Sources

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from hemo_worker.__main__ import settings_of
-from hemo_worker.startup import few_threads
+from hemo_worker.threads import few_threads
 
 
 def read(ref, mount, **options):

@@ -6,7 +6,6 @@ The parent never imports onnxruntime or tensorflow: a session or a model that cr
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from hemo_worker.gpu_metrics import GpuCollector
 
 _LOG = logging.getLogger(__name__)
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def run_worker(settings: WorkerSettings, *, opener: Callable[..., Any] = read_scan) -> int:
@@ -149,12 +147,6 @@ def configure_logging(level: int = logging.INFO) -> None:
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(level=level, format="%(asctime)sZ %(processName)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("celery").setLevel(max(level, logging.WARNING))
-
-
-def few_threads() -> None:
-    """Keep libraries from starting a thread per core beside ours. Only works before they are imported."""
-    for name in _THREAD_VARIABLES:
-        os.environ.setdefault(name, "1")
 
 
 def _check_roots(settings: WorkerSettings) -> None:
