@@ -36,7 +36,7 @@ _LIMITS = """
 
 - Few patients: see the intervals. The figures hold for scans like those of the named sources and for no others.
 - Validation patients chose the epoch, the temperature and the threshold, so their figures are optimistic. Test patients
-  were scored once, after everything was fixed.
+  chose none of them.
 - Sources labelled "phe-sich" hold bleeding patients only: their exam figures say nothing about specificity.
 - Single slices whose patients are unknown were used for training only and are never scored.
 - Licence of the weights: {licence}.
