@@ -58,6 +58,16 @@ def test_a_second_attempt_replaces_a_failure_and_stale_overlays_go(tmp_path, wor
     assert report.outcome == "scored"
 
 
+def test_a_reader_of_the_old_report_never_sees_a_mixture(tmp_path, workshop):
+    ref = workshop.ref()
+    old = failed_report(ref, FileMissing("gone"))
+    write_scan(tmp_path, old, {})
+    with (scan_folder(tmp_path, ref.scan_id) / "report.json").open("rb") as reader:
+        half = reader.read(20)
+        write_scan(tmp_path, workshop.scored(ref, [-3, -3, -3, -3]), {})
+        assert half + reader.read() == dump_report(old)
+
+
 @pytest.mark.parametrize("given", [{}, {"slice-002.png": b""}, {"slice-001.png": b"", "../x.png": b""}])
 def test_pictures_are_exactly_those_of_the_report(tmp_path, workshop, given):
     report = workshop.scored(workshop.ref(), [3, -3, 3, 3], pictures=[0])

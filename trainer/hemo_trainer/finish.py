@@ -39,7 +39,7 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
     scoring = lock_scoring(validated, config.labels, config.fit.beta, config.fit.target_sensitivity)
     metrics = {side: measure(predictions[side], scoring) for side in ("val", "test")}
     _write_evidence(predictions, scoring, metrics, data, out)
-    _write_models(network, out)
+    network.model.save(out / "model.keras")
     run = {**_manifest(config, data, scoring, metrics), "epochs": _epochs(out)}
     (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
@@ -108,11 +108,6 @@ def _write_evidence(
     (evidence / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     validated = [prediction for one in predictions["val"].values() for prediction in one]
     plot_samples(validated, data, scoring.temperature, out / "sample_predictions.png")
-
-
-def _write_models(network: Network, out: Path) -> None:
-    for name in ("model", "head", "cnn", "sequence"):
-        getattr(network, name).save(out / f"{name}.keras")
 
 
 def _manifest(

@@ -1,7 +1,7 @@
 """A training run: configuration in, run folder out.
 
 The run folder holds ``config.toml``, ``history.csv``, ``curves.png``, checkpoints, and at the end what the exporter
-needs: the four Keras models, ``run.json``, ``MODEL_CARD.md`` and ``evidence/``.
+needs: ``model.keras``, ``run.json``, ``MODEL_CARD.md`` and ``evidence/``.
 """
 
 from __future__ import annotations

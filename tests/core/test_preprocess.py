@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemo_core.contract import InputContract, Window
+from hemo_core.discover import discover
+from hemo_core.phantoms import PhantomSpec, make_phantom
+from hemo_core.preprocess import apply_window, crop_resize, head_box, prepare, slice_groups, to_input
+from hemo_core.readers import read_scan
+from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+
+BRAIN = Window(40, 120)
+
+
+def scan_of(planes, units, spacing_mm=None) -> Scan:
+    ref = ScanRef(scan_id="0", root="scans", path="a", files=("a",), kind="dicom")
+    slices = tuple(Slice(plane, "a") for plane in planes)
+    return Scan(ref, slices, units, Geometry(order_from="position", slice_spacing_mm=spacing_mm))
+
+
+def as_pictures(scan: Scan) -> Scan:
+    greys = [apply_window(np.asarray(one.pixels, np.float32), BRAIN) for one in scan.slices]
+    return Scan(scan.ref, tuple(Slice(grey, "a") for grey in greys), "grey8", scan.geometry)
+
+
+def test_the_window_maps_its_edges_to_black_and_white_and_rounds_to_the_nearest_grey():
+    hounsfield = np.array([[-1000, -20, -19.9, 40.3, 99.9, 100, 3000]], np.float32)
+    assert apply_window(hounsfield, BRAIN).tolist() == [[0, 0, 0, 128, 255, 255, 255]]
+    assert hounsfield[0, 0] == -1000
+    every_grey = np.arange(256, dtype=np.float32)[None] * 120 / 255 - 20
+    assert apply_window(every_grey, BRAIN).tolist() == [list(range(256))]
+
+
+def test_a_series_and_its_slices_saved_as_pictures_are_the_same_model_input():
+    hu = make_phantom(PhantomSpec(3, bleed="subdural", slices=6, rows=256, detail="fast")).hu.astype(np.float32)
+    series = scan_of(hu, "hu")
+    from_hu, from_pictures = prepare(series, InputContract()), prepare(as_pictures(series), InputContract())
+    assert np.array_equal(from_hu.pixels, from_pictures.pixels)
+    assert from_hu.boxes == from_pictures.boxes
+    assert from_hu.pixels.shape == (6, 160, 160, 1)
+
+
+@pytest.mark.parametrize("name", ["rsna_ID_fff502d5", "ge_hispeed"])
+def test_a_real_series_and_its_pictures_are_the_same_model_input(real_data: Path, name: str):
+    folder = real_data / "dicom" / name
+    (ref,) = discover(folder)
+    series = read_scan(ref, folder)
+    from_hu, from_pictures = prepare(series, InputContract()), prepare(as_pictures(series), InputContract())
+    assert np.array_equal(from_hu.pixels, from_pictures.pixels)
+
+
+@pytest.mark.parametrize(
+    ("count", "spacing", "sizes"),
+    [(3, None, [1, 1, 1]), (3, 5.0, [1, 1, 1]), (5, 2.5, [2, 2, 1]), (1, 0.6, [1]), (17, 0.625, [8, 8, 1])],
+)
+def test_thin_slices_are_grouped_to_about_the_training_spacing(count, spacing, sizes):
+    groups = slice_groups(count, spacing, 5.0)
+    assert [len(group) for group in groups] == sizes
+    assert [index for group in groups for index in group] == list(range(count))
+
+
+def test_thin_slices_are_averaged_in_hounsfield_units_before_the_window():
+    planes = [np.full((64, 64), value, np.float32) for value in (20, 140)]  # averaged after the window: 70 HU, not 80
+    prepared = prepare(scan_of(planes, "hu", spacing_mm=2.5), InputContract())
+    assert prepared.groups == ((0, 1),)
+    assert set(np.unique(prepared.pixels)) == {round((80 + 20) * 255 / 120)}
+    assert prepared.quality == ("thin_slices_averaged",)
+
+
+def test_each_window_is_a_channel_and_a_picture_fills_them_all():
+    contract = InputContract(height=32, width=32, windows=(BRAIN, Window(80, 200)))
+    plane = np.full((64, 64), 70, np.float32)
+    assert prepare(scan_of([plane], "hu"), contract).pixels[0, 5, 5].tolist() == [191, 115]
+    assert prepare(scan_of([np.full((64, 64), 9, np.uint8)], "grey8"), contract).pixels[0, 5, 5].tolist() == [9, 9]
+
+
+@pytest.mark.parametrize(("left", "top"), [(100, 120), (30, 40), (240, 200)])
+def test_the_crop_follows_the_head_and_ignores_thin_things_beside_it(left, top):
+    picture = np.zeros((512, 512), np.uint8)
+    picture[top : top + 240, left : left + 200] = 120
+    picture[500:502] = 255  # the table
+    x0, y0, side = head_box(picture, margin=0.05)
+    assert side == pytest.approx(240 * 1.1, abs=8)
+    assert x0 + side / 2 == pytest.approx(left + 100, abs=4)
+    assert y0 + side / 2 == pytest.approx(top + 120, abs=4)
+
+
+def test_an_empty_slice_keeps_the_whole_picture_and_a_small_head_is_not_blown_up():
+    assert head_box(np.zeros((200, 300), np.uint8), 0.05) == (0, -50, 300)
+    speck = np.zeros((300, 300), np.uint8)
+    speck[140:170, 140:170] = 200
+    assert head_box(speck, 0.05)[2] == round(0.35 * 300)
+
+
+def test_a_crop_that_reaches_outside_is_black_there():
+    picture = np.full((10, 10, 1), 200, np.uint8)
+    cut = crop_resize(picture, (-5, -5, 20), 20, 20)
+    assert cut[:5].max() == cut[:, :5].max() == cut[15:].max() == cut[:, 15:].max() == 0
+    assert (cut[5:15, 5:15] == 200).all()
+
+
+def test_the_input_tensor_is_grey_over_255():
+    pixels = np.array([[[[0], [51], [255]]]], np.uint8)
+    assert to_input(pixels).ravel().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert to_input(pixels).dtype == np.float32
