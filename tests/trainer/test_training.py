@@ -176,3 +176,19 @@ def test_a_used_run_folder_and_missing_data_are_refused(run: Path, phantom_confi
     lost.write_text('[[sources]]\nlayout = "folder"\npath = "nowhere"\n')
     with pytest.raises(DatasetError, match="data folder is missing"):
         train(lost, tmp_path / "run")
+
+
+def test_each_epoch_has_steps_of_its_own():
+    import keras
+
+    from hemo_trainer.keras_parts import Reseed, Steps
+
+    class Numbers:
+        def build(self, number: int) -> int:
+            return number
+
+    steps = Steps(Numbers(), 3)
+    start = Reseed(0, steps)
+    start.set_model(keras.Sequential())
+    start.on_epoch_begin(2)
+    assert [steps[index] for index in range(len(steps))] == [6, 7, 8]
