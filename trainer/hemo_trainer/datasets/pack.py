@@ -7,12 +7,12 @@ Radiology: AI 2020, 2(3):e190211.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
 from hemo_core.errors import DatasetError
-from hemo_trainer.datasets.record import SliceRecord, Split
+from hemo_trainer.datasets.record import SUBTYPES, UNKNOWN_SUBTYPES, Box, SliceRecord, Split
 
 
 def read_series_pack(folder: Path, source: str) -> list[SliceRecord]:
@@ -22,6 +22,7 @@ def read_series_pack(folder: Path, source: str) -> list[SliceRecord]:
         DatasetError: a table is missing, or a labelled picture is.
     """
     splits = _splits(folder.parent / "splits.csv", source)
+    boxes = _boxes(folder / "boxes.csv")
     records = []
     for row in _rows(folder / "labels.csv"):
         path = _existing(folder / row["patient"] / f"{row['slice']}.jpg")
@@ -34,6 +35,8 @@ def read_series_pack(folder: Path, source: str) -> list[SliceRecord]:
                 label=int(row["hemorrhage"]),
                 certain=not row.get("ambiguous"),
                 split=splits.get(row["patient"]),
+                subtypes=_subtypes(row),
+                boxes=boxes.get((row["patient"], row["slice"]), ()),
             )
         )
     return records
@@ -54,9 +57,30 @@ def read_single_slices(folder: Path, source: str) -> list[SliceRecord]:
             label=int(row["hemorrhage"]),
             split="train",
             single=True,
+            subtypes=_subtypes(row),
         )
         for row in _rows(folder / "labels.csv")
     ]
+
+
+def _subtypes(row: Mapping[str, str]) -> tuple[int | None, ...]:
+    """Of one row of ``labels.csv``. A slice without hemorrhage has none of them, whether or not the table names them."""
+    if all(name in row for name in SUBTYPES):
+        return tuple(int(row[name]) for name in SUBTYPES)
+    is_sure_negative = row["hemorrhage"] == "0" and not row.get("ambiguous")
+    return (0,) * len(SUBTYPES) if is_sure_negative else UNKNOWN_SUBTYPES
+
+
+def _boxes(table: Path) -> dict[tuple[str, str], tuple[Box, ...]]:
+    """Boxes of each (patient, slice); none where the source draws none."""
+    if not table.is_file():
+        return {}
+    found: dict[tuple[str, str], tuple[Box, ...]] = {}
+    for row in _rows(table):
+        box = (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
+        key = (row["patient"], row["slice"])
+        found[key] = (*found.get(key, ()), box)
+    return found
 
 
 def _splits(table: Path, source: str) -> dict[str, Split]:

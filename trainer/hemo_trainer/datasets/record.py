@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 Split = Literal["train", "val", "test"]
+Box = tuple[float, float, float, float]
+SUBTYPES = ("epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular")
+UNKNOWN_SUBTYPES: tuple[int | None, ...] = (None,) * len(SUBTYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class SliceRecord:
         certain: False leaves the slice out of losses and scores (the source's reading of it is doubtful).
         split: the published split, or None where the source has none.
         single: the slice has no series; it is a sequence of length one.
+        subtypes: 1 or 0 for each of ``SUBTYPES``, None where the source does not tell.
+        boxes: lesions as ``(x0, y0, x1, y1)`` in pixels of the picture file; empty where none are drawn.
     """
 
     source: str
@@ -35,6 +40,8 @@ class SliceRecord:
     certain: bool = True
     split: Split | None = None
     single: bool = False
+    subtypes: tuple[int | None, ...] = UNKNOWN_SUBTYPES
+    boxes: tuple[Box, ...] = ()
 
     @property
     def patient_key(self) -> str:
