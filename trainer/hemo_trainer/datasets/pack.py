@@ -64,7 +64,7 @@ def read_single_slices(folder: Path, source: str) -> list[SliceRecord]:
 
 
 def _subtypes(row: Mapping[str, str]) -> tuple[int | None, ...]:
-    """Of one row of ``labels.csv``. A slice without hemorrhage has none of them, whether or not the table names them."""
+    """Of one row of ``labels.csv``. A slice that surely has no hemorrhage has none of them, named or not."""
     if all(name in row for name in SUBTYPES):
         return tuple(int(row[name]) for name in SUBTYPES)
     is_sure_negative = row["hemorrhage"] == "0" and not row.get("ambiguous")
