@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from hemo_core.errors import DatasetError, PatientLeak
+from hemo_core.errors import DatasetError, PatientLeak, SettingsError
 from hemo_trainer.config import SplitConfig
 from hemo_trainer.datasets.folder import read_folder
 from hemo_trainer.datasets.record import SliceRecord
-from hemo_trainer.split import refuse_leaks, split_hash, split_records
+from hemo_trainer.split import k_folds, refuse_leaks, split_hash, split_records
 
 
 def record(patient: str, order: int = 0, label: int = 0, split=None) -> SliceRecord:
@@ -33,6 +33,41 @@ def test_the_split_hash_changes_when_a_patient_changes_sides():
     first = {"train": [record("1")], "val": [record("2")], "test": []}
     second = {"train": [record("2")], "val": [record("1")], "test": []}
     assert split_hash(first) == split_hash(first) != split_hash(second)
+
+
+def ward(patients: int) -> list[SliceRecord]:
+    """Every third patient bleeds, in one slice more than the one before."""
+    return [record(str(p), o, label=int(p % 3 == 0 and o <= p // 3)) for p in range(patients) for o in range(12)]
+
+
+def test_folds_hold_whole_patients_and_are_balanced_over_bleeds_and_their_size():
+    records = ward(30)
+    folds = k_folds(records, 5)
+    assert sorted(patient for fold in folds for patient in fold) == sorted({r.patient_key for r in records})
+    assert [len(fold) for fold in folds] == [6] * 5
+    bleeding = {r.patient_key for r in records if r.label}
+    assert [len(fold & bleeding) for fold in folds] == [2] * 5
+    slices = [sum(r.label for r in records if r.patient_key in fold) for fold in folds]
+    assert max(slices) - min(slices) <= 3
+
+
+def test_folds_depend_on_the_salt_and_on_nothing_else():
+    records = ward(30)
+    assert k_folds(records, 5) == k_folds(records[::-1], 5) != k_folds(records, 5, salt="other")
+
+
+def test_patients_of_one_group_stay_in_one_fold():
+    records = ward(30)
+    groups = {f"ward/{p}": "same pictures" for p in (0, 1, 2, 20)}
+    folds = k_folds(records, 3, groups=groups)
+    assert any(set(groups) <= fold for fold in folds)
+
+
+def test_too_few_folds_or_patients_are_refused():
+    with pytest.raises(SettingsError, match="2 folds are too few"):
+        k_folds(ward(30), 2)
+    with pytest.raises(DatasetError, match="4 patients cannot fill 5 folds"):
+        k_folds(ward(4), 5)
 
 
 def test_plain_folders_name_patients_by_sub_folder_over_both_classes(tmp_path: Path):

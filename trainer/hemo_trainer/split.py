@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from hemo_core.errors import PatientLeak
 from hemo_trainer.config import SplitConfig
 from hemo_trainer.datasets.record import SliceRecord, Split
+from hemo_trainer.folds import k_folds
+
+__all__ = ["Sides", "k_folds", "refuse_leaks", "split_hash", "split_records"]
 
 Sides = Mapping[Split, list[SliceRecord]]
 
