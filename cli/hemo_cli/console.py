@@ -35,7 +35,7 @@ def plain(text: object) -> str:
     """Text from outside, such as a file name, made safe to print: no markup, no terminal control characters."""
     from rich.markup import escape
 
-    from hemo_worker.outputs.text import visible
+    from hemo_core.text import visible
 
     return escape(visible(str(text)))
 

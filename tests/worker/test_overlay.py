@@ -9,11 +9,11 @@ import pytest
 
 from hemo_core.contract import InputContract
 from hemo_core.errors import ScoringFailed
+from hemo_core.heat import blend, heat_on_source, palette
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.preprocess import prepare
 from hemo_core.scan import Geometry, Scan, ScanRef, Slice
 from hemo_worker.outputs import overlay
-from hemo_worker.outputs.heat import blend, heat_on_source, palette
 from hemo_worker.outputs.overlay import overlay_png
 
 

@@ -14,10 +14,10 @@ import pytest
 from hemo_core.errors import DecodeFailed
 from hemo_core.report import failed_report, rejected_report
 from hemo_core.scan import Rejection
+from hemo_core.text import Html, fill
 from hemo_core.wording import STATEMENT
 from hemo_worker.outputs.scan_page import scan_page
 from hemo_worker.outputs.summary import summarise
-from hemo_worker.outputs.text import Html, fill
 from hemo_worker.sink import write_scan
 
 HOSTILE = (

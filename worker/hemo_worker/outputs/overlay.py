@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from hemo_core.contract import Window
 from hemo_core.errors import ScoringFailed
+from hemo_core.heat import blend, heat_on_source, palette
 from hemo_core.preprocess import Prepared, windowed
 from hemo_core.scan import Quality, Scan
-from hemo_worker.outputs.heat import blend, heat_on_source, palette
 
 Float = npt.NDArray[np.float32]
 Canvas = npt.NDArray[np.uint8]

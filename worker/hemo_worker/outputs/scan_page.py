@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hemo_core.report import Report, SliceResult
 from hemo_core.scan import Quality
+from hemo_core.text import Html, asset, fill, join, page_style
 from hemo_core.wording import HEATMAP_TEXT, STATEMENT
-from hemo_worker.outputs.text import Html, asset, fill, join
 
+_PACKAGE = "hemo_worker.outputs"
 _WIDE, _HIGH = 960, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 10, 26
 _WIDEST_BAR = 80
@@ -19,8 +20,8 @@ def scan_page(report: Report) -> bytes:
     """The page of a scored scan, UTF-8. The same report gives the same bytes."""
     shown = tuple(item for item in report.slices if item.heatmap is not None)
     page = fill(
-        asset("scan.html"),
-        style=Html(asset("page.css")),
+        asset(_PACKAGE, "scan.html"),
+        style=page_style(_PACKAGE, "outputs.css"),
         scan_id=report.scan.scan_id,
         path=report.scan.path,
         badge=_badge(report),

@@ -16,10 +16,11 @@ import hemo_core
 from hemo_core.jobs.header import JobHeader
 from hemo_core.jobs.manifest import IGNORED_FILE
 from hemo_core.scan import Quality
+from hemo_core.text import Html, asset, fill, join, page_style, visible
 from hemo_core.wording import LABEL_TEXT, OUTCOME_TEXT, QUALITY_TEXT, STATEMENT
 from hemo_worker.outputs.rows import Row
-from hemo_worker.outputs.text import Html, asset, fill, join, visible
 
+_PACKAGE = "hemo_worker.outputs"
 _PROFILE_BARS = 66
 _IGNORED_ROWS = 500
 _SHORT_DIGEST = 16
@@ -57,11 +58,11 @@ def worklist_page(job_dir: Path, listing: Listing) -> bytes:
     Only data block and markup hold what came from outside: the block has every ``<`` escaped, and the script writes
     text nodes. The page's policy (CSP) allows this one script, by its digest, and no connection anywhere.
     """
-    script = asset("worklist.js")
+    script = asset(_PACKAGE, "worklist.js")
     page = fill(
-        asset("worklist.html"),
+        asset(_PACKAGE, "worklist.html"),
         job=listing.header.job,
-        style=Html(asset("page.css")),
+        style=page_style(_PACKAGE, "outputs.css"),
         script=Html(script),
         script_digest=Html(_digest(script)),
         statement=STATEMENT,

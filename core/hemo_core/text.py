@@ -50,9 +50,14 @@ def join(parts: list[Html]) -> Html:
     return Html("".join(parts))
 
 
-def asset(name: str) -> str:
-    """A file of ``assets/``: style, script or template."""
-    return resources.files("hemo_worker.outputs").joinpath("assets", name).read_text("utf-8")
+def asset(package: str, name: str) -> str:
+    """A file of a package's ``assets/``: style, script or template."""
+    return resources.files(package).joinpath("assets", name).read_text("utf-8")
+
+
+def page_style(package: str, name: str) -> Html:
+    """The style that every page of ours shares, and after it the package's own."""
+    return Html(asset("hemo_core", "page.css") + asset(package, name))
 
 
 def _escaped(char: str) -> str:
