@@ -33,14 +33,32 @@ class Explainer:
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         head = load_keras(bundle.path / HEAD, threads=threads)
-        self._pooled = bundle.pooled
-        if not self._pooled:
+        self._prepare(head, bundle.pooled, str(bundle.path / HEAD))
+
+    @classmethod
+    def of_head(cls, head: Any, *, pooled: bool) -> Explainer:
+        """Of a head in memory; weights that change later are followed.
+
+        Args:
+            head: Keras model, A ``(scans, slices, h, w, K)`` → logits ``(scans, slices, L)``.
+            pooled: it is a global average pool and the layer ``sequence``.
+
+        Raises:
+            BundleSchema: it should be pooled and has no layer ``sequence``.
+        """
+        explainer = cls.__new__(cls)
+        explainer._prepare(head, pooled, "head")  # noqa: SLF001  (its own class)
+        return explainer
+
+    def _prepare(self, head: Any, pooled: bool, where: str) -> None:
+        self._pooled = pooled
+        if not pooled:
             self._gradient = _compiled(head, tuple(head.input_shape[2:]))
             return
         try:
             sequence = head.get_layer("sequence")
         except ValueError as error:
-            raise BundleSchema("its head has no layer named sequence", path=str(bundle.path / HEAD)) from error
+            raise BundleSchema("its head has no layer named sequence", path=where) from error
         self._gradient = _compiled(sequence, tuple(sequence.input_shape[2:]))
 
     def heatmaps(self, features: Float, slices: Sequence[int], label: int = 0) -> Float:
