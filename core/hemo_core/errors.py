@@ -25,9 +25,26 @@ HemoError                       error
 │   └── BrokerInsecure          broker_insecure
 ├── BundleError                 bundle_refused        exit 4
 │   ├── BundleMissing           bundle_missing
+│   │   └── BundleIncomplete    bundle_incomplete
 │   ├── BundleAltered           bundle_altered
+│   │   ├── BundleStowaway      bundle_stowaway
+│   │   └── BundleDamaged       bundle_damaged
 │   ├── BundleSchema            bundle_schema
-│   └── BundleUnsafe            bundle_unsafe
+│   │   ├── BundleMalformed     bundle_malformed
+│   │   └── BundleNewer         bundle_newer
+│   ├── BundleUnsafe            bundle_unsafe
+│   │   ├── BundleCode          bundle_code
+│   │   ├── BundlePath          bundle_path
+│   │   ├── BundleLink          bundle_link
+│   │   ├── BundleBomb          bundle_bomb
+│   │   └── BundleDuplicate     bundle_duplicate
+│   ├── BundleUntrusted         bundle_untrusted
+│   │   ├── BundleUnsigned      bundle_unsigned
+│   │   ├── SignatureForeign    signature_foreign
+│   │   ├── SignatureWrong      signature_wrong
+│   │   └── SignatureMalformed  signature_malformed
+│   ├── PrecisionRefused        precision_refused
+│   └── HeadUnknown             head_unknown          to --explainer onnx; --explainer tf knows every head
 ├── DeviceError                 device_unavailable    exit 5
 ├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
 ├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
@@ -39,7 +56,7 @@ HemoError                       error
 │   └── PatientLeak             patient_leak
 ├── TrainingError               training_failed
 └── ExportError                 export_failed
-    └── ParityError             parity_failed
+    └── GatesFailed             gates_failed          all failed gates of an export at once
 """
 
 from __future__ import annotations
@@ -214,27 +231,129 @@ class BundleError(HemoError):
 
 
 class BundleMissing(BundleError):
-    """No bundle is at that path, or a file it names is not there."""
+    """No bundle is at that path, or ``bundle.json`` seals no file that every bundle needs."""
 
     code = "bundle_missing"
 
 
+class BundleIncomplete(BundleMissing):
+    """A file that was sealed is gone."""
+
+    code = "bundle_incomplete"
+
+
 class BundleAltered(BundleError):
-    """A file's digest is not the sealed one, or a file is there that the seal does not name."""
+    """A file's digest, or ``bundle.json`` itself, is not what was sealed."""
 
     code = "bundle_altered"
 
 
+class BundleStowaway(BundleAltered):
+    """A file is there that the seal does not name."""
+
+    code = "bundle_stowaway"
+
+
+class BundleDamaged(BundleAltered):
+    """A ``.hemo`` file is torn or is no zip archive."""
+
+    code = "bundle_damaged"
+
+
 class BundleSchema(BundleError):
-    """``bundle.json`` is malformed or of a newer schema than this version reads."""
+    """``bundle.json`` or a graph says what no bundle of its schema says."""
 
     code = "bundle_schema"
 
 
+class BundleMalformed(BundleSchema):
+    """``bundle.json`` is no JSON object."""
+
+    code = "bundle_malformed"
+
+
+class BundleNewer(BundleSchema):
+    """``bundle.json`` is of a newer schema than this version reads."""
+
+    code = "bundle_newer"
+
+
 class BundleUnsafe(BundleError):
-    """The bundle asks for what no model needs: foreign code (a Lambda layer), a link, a path outside its folder."""
+    """The bundle holds what no model needs."""
 
     code = "bundle_unsafe"
+
+
+class HeadUnknown(BundleError):
+    """The explainer without TensorFlow does not know an operator of the bundle's head, and does not guess."""
+
+    code = "head_unknown"
+
+
+class BundleCode(BundleUnsafe):
+    """A Keras file asks for foreign code: a Lambda layer, a function, another module."""
+
+    code = "bundle_code"
+
+
+class BundlePath(BundleUnsafe):
+    """A file's name leads out of the bundle's folder."""
+
+    code = "bundle_path"
+
+
+class BundleLink(BundleUnsafe):
+    """A link, a device or a pipe stands where a file should be."""
+
+    code = "bundle_link"
+
+
+class BundleBomb(BundleUnsafe):
+    """An archive would unpack to far more than it is."""
+
+    code = "bundle_bomb"
+
+
+class BundleDuplicate(BundleUnsafe):
+    """An archive holds two files of one name, so that two readers may see two bundles."""
+
+    code = "bundle_duplicate"
+
+
+class BundleUntrusted(BundleError):
+    """Whoever made the bundle is not who this installation trusts."""
+
+    code = "bundle_untrusted"
+
+
+class BundleUnsigned(BundleUntrusted):
+    """A trusted key is configured and the bundle has no signature."""
+
+    code = "bundle_unsigned"
+
+
+class SignatureForeign(BundleUntrusted):
+    """The signature names a key that is not trusted here."""
+
+    code = "signature_foreign"
+
+
+class SignatureWrong(BundleUntrusted):
+    """The signature was not made over this bundle by the key that it names."""
+
+    code = "signature_wrong"
+
+
+class SignatureMalformed(BundleUntrusted):
+    """The signature file is torn or is not of the form that this version reads."""
+
+    code = "signature_malformed"
+
+
+class PrecisionRefused(BundleError):
+    """The bundle does not hold the precision asked for, or holds it for another device."""
+
+    code = "precision_refused"
 
 
 class DeviceError(HemoError):
@@ -306,10 +425,10 @@ class ExportError(HemoError):
     code = "export_failed"
 
 
-class ParityError(ExportError):
-    """ONNX and Keras give different numbers."""
+class GatesFailed(ExportError):
+    """The exported bundle does not answer as the Keras model does. Raised after all gates ran; names each that failed."""
 
-    code = "parity_failed"
+    code = "gates_failed"
 
 
 def all_errors(root: type[HemoError] = HemoError) -> Iterator[type[HemoError]]:
