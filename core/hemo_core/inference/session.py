@@ -9,15 +9,15 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.bundle import CNN, SEQUENCE, Bundle
+from hemo_core.bundle import CNN, Bundle
 from hemo_core.errors import BundleAltered, BundleSchema, DeviceError, MissingExtra
+from hemo_core.inference.precision import CPU, CUDA, Chosen, Precision, Wanted, choose_precision, variant_files
 from hemo_core.inference.scoring import require_finite
 
 Device = Literal["auto", "cpu", "cuda"]
 Float: TypeAlias = npt.NDArray[np.float32]
 
 CONTRACT_KEY = "hemo_contract"
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _DOCTOR = "hemo-batch doctor shows what is missing"
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}  # fp32 as on the CPU, same algorithm each time
 
@@ -43,25 +43,43 @@ class Engine:
         device: ``cuda`` fails if CUDA does not come up; ``auto`` takes CUDA if it does, else the CPU.
         threads: threads for one operation on the CPU; default as many as cores.
         batch: slices in each CNN call. Fewer are padded, so that a slice's numbers do not depend on its batch mates.
+        precision: of the graphs; ``auto`` takes what the bundle released for the device, see
+            :func:`hemo_core.inference.precision.choose_precision`.
 
     Attributes:
         provider: the execution provider that truly runs, ``CPUExecutionProvider`` or ``CUDAExecutionProvider``.
+        precision: what the graphs compute in.
+        reason: why, in a sentence.
 
     Raises:
         DeviceError: the device did not come up.
+        PrecisionRefused: the bundle does not hold that precision for this device.
         BundleAltered: a graph carries another contract than ``bundle.json``.
     """
 
-    def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int | None = None, batch: int = 16) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
+        batch: int = 16,
+        precision: Wanted = "fp32",
+    ) -> None:
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
         self.batch = batch
         self._picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
-        self._cnn = _session(bundle, CNN, device, threads)
-        self.provider: str = self._cnn.get_providers()[0]
-        settled: Device = "cuda" if self.provider == _CUDA else "cpu"
-        self._sequence = _session(bundle, SEQUENCE, settled, threads)
-        for name, session in ((CNN, self._cnn), (SEQUENCE, self._sequence)):
+        base = _session(bundle, CNN, device, threads)  # tells which device came up
+        self.provider: str = base.get_providers()[0]
+        settled: Device = "cuda" if self.provider == CUDA else "cpu"
+        chosen: Chosen = choose_precision(bundle, self.provider, precision)
+        self.precision: Precision = chosen.precision
+        self.reason = chosen.reason
+        files = variant_files(bundle, self.precision)
+        self._cnn = base if files.cnn == CNN else _session(bundle, files.cnn, settled, threads)
+        self._sequence = _session(bundle, files.sequence, settled, threads)
+        for name, session in ((files.cnn, self._cnn), (files.sequence, self._sequence)):
             _check_contract(bundle, name, session)
 
     def cnn(self, slices: Float) -> CnnOutput:
@@ -135,7 +153,7 @@ def _session(bundle: Bundle, name: str, device: Device, threads: int | None) -> 
         raise BundleSchema(f"is no ONNX graph: {error}", path=str(bundle.path / name)) from error
     except (states.Fail, states.EPFail, states.RuntimeException) as error:
         raise DeviceError(f"no session on {device}: {error}", hint=_DOCTOR) from error
-    if device == "cuda" and session.get_providers()[0] != _CUDA:
+    if device == "cuda" and session.get_providers()[0] != CUDA:
         raise DeviceError(f"CUDA did not come up, only {', '.join(session.get_providers())}", hint=_DOCTOR)
     return session
 
@@ -143,14 +161,14 @@ def _session(bundle: Bundle, name: str, device: Device, threads: int | None) -> 
 def _wanted_providers(ort: Any, device: Device) -> list[Any]:
     """Providers to ask for. That CUDA is listed as available says only that the wheel was built with it."""
     if device == "cpu":
-        return [_CPU]
-    if _CUDA in ort.get_available_providers():
+        return [CPU]
+    if CUDA in ort.get_available_providers():
         ort.preload_dlls()
-        return [(_CUDA, _CUDA_OPTIONS), _CPU]
+        return [(CUDA, _CUDA_OPTIONS), CPU]
     if device == "cuda":
         hint = "pip install 'hemo-batch[gpu]' in an environment without onnxruntime"
         raise DeviceError("this onnxruntime was built without CUDA", hint=hint)
-    return [_CPU]
+    return [CPU]
 
 
 def _onnxruntime() -> Any:
