@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hemo_core.contract import InputContract
 from hemo_core.errors import DatasetError
-from hemo_core.preprocess import prepare
+from hemo_core.preprocess import Prepared, prepare
 from hemo_core.scan import Geometry, Scan, ScanRef, Slice
 from hemo_trainer.datasets.record import SliceRecord, fingerprint
 
@@ -45,10 +45,14 @@ def cached_slices(records: Sequence[SliceRecord], contract: InputContract, folde
 
 def load_slice(path: Path, contract: InputContract) -> Grey:
     """One picture file as model input, uint8 ``(H, W, C)``. Raises DatasetError if it cannot be decoded."""
+    return np.asarray(prepared_picture(path, contract).pixels[0], np.uint8)
+
+
+def prepared_picture(path: Path, contract: InputContract) -> Prepared:
+    """One picture file, prepared as the worker would. Raises DatasetError if it cannot be decoded."""
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if grey is None:
         raise DatasetError("picture cannot be decoded", path=str(path))
     ref = ScanRef(scan_id="", root="", path=path.name, files=(path.name,), kind="image")
-    pixels = np.asarray(grey, np.uint8)
-    scan = Scan(ref, (Slice(pixels, path.name),), "grey8", Geometry(order_from="single"))
-    return np.asarray(prepare(scan, contract).pixels[0], np.uint8)
+    scan = Scan(ref, (Slice(np.asarray(grey, np.uint8), path.name),), "grey8", Geometry(order_from="single"))
+    return prepare(scan, contract)
