@@ -43,7 +43,7 @@ def export_run(run_dir: Path, out: Path, *, version: str, name: str | None = Non
 
     Raises:
         ExportError: the run is incomplete, the model has no faithful ONNX form, or the bundle exists already.
-        ParityError: ONNX and Keras differ.
+        GatesFailed: ONNX and Keras differ.
         MissingExtra: tf2onnx is not installed.
     """
     _require_tf2onnx()

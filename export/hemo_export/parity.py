@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle
-from hemo_core.errors import ParityError
+from hemo_core.errors import GatesFailed
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
 from hemo_core.preprocess import to_input
@@ -59,12 +59,12 @@ def check_parity(parts: Parts, bundle: Bundle, *, seed: int = 0) -> dict[str, An
         What ``bundle.json`` records: the greatest differences and every check's own.
 
     Raises:
-        ParityError: names every check that failed, after all of them ran.
+        GatesFailed: names every check that failed, after all of them ran.
     """
     checks = tuple(_all_checks(parts, bundle, np.random.default_rng(seed)))
     failed = [f"{check.name}: {check.difference:.2e} (limit {check.limit:.0e})" for check in checks if not check.passed]
     if failed:
-        raise ParityError(f"{len(failed)} of {len(checks)} comparisons failed: {'; '.join(failed)}")
+        raise GatesFailed(f"{len(failed)} of {len(checks)} comparisons failed: {'; '.join(failed)}")
     return summarised(checks)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle import open_bundle
-from hemo_core.errors import ParityError
+from hemo_core.errors import GatesFailed
 from hemo_core.keras_file import load_keras
 from hemo_export.parity import Check, check_parity, difference
 from hemo_export.parts import take_apart
@@ -22,7 +22,7 @@ def test_a_slightly_different_model_fails_and_every_failure_is_named(tiny_bundle
     layer = parts.sequence.get_layer("logits")
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + 0.01])
-    with pytest.raises(ParityError) as caught:
+    with pytest.raises(GatesFailed) as caught:
         check_parity(parts, open_bundle(tiny_bundle))
     assert "14 of 15 comparisons failed" in str(caught.value)  # a bias has no gradient: heat maps stay equal
     assert "logits ragged: 1.00e-02 (limit 1e-04)" in str(caught.value)
