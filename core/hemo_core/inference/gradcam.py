@@ -8,30 +8,44 @@ spatial mean of ∂z_t/∂A_tk. Where the head begins with a global average pool
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import HEAD, Bundle
-from hemo_core.errors import BundleSchema
+from hemo_core.errors import BundleSchema, MissingExtra
+from hemo_core.inference.gradcam_numpy import numpy_gradient
 from hemo_core.keras_file import load_keras
 
 Float: TypeAlias = npt.NDArray[np.float32]
+ExplainerKind = Literal["tf", "onnx"]
+ExplainerWish = Literal["auto", "tf", "onnx"]
 
 _POOLED_ROWS = 4096
 _GENERAL_VALUES = 32 * 1024 * 1024
 
 
 class Explainer:
-    """Heat maps through the TensorFlow head, on the CPU. Load it once, in the process that uses it.
+    """Heat maps through the head's gradient, on the CPU. Load it once, in the process that uses it.
 
     Args:
         bundle: an opened bundle; ``explain.path`` says whether the fast path holds.
+        kind: ``tf`` differentiates ``head.keras`` in TensorFlow, the reference; ``onnx`` the ONNX graphs in numpy, and
+            never imports TensorFlow.
         threads: TensorFlow's threads for one operation (default ``HEMO_TF_THREADS``, else 1).
+
+    Raises:
+        HeadUnknown: ``onnx`` does not know this head.
+        MissingExtra: ``tf`` without TensorFlow.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, kind: ExplainerKind = "tf", *, threads: int | None = None) -> None:
+        self.kind = kind
+        if kind == "onnx":
+            self._pooled, self._gradient = bundle.pooled, numpy_gradient(bundle)
+            return
         head = load_keras(bundle.path / HEAD, threads=threads)
         self._prepare(head, bundle.pooled, str(bundle.path / HEAD))
 
@@ -47,6 +61,7 @@ class Explainer:
             BundleSchema: it should be pooled and has no layer ``sequence``.
         """
         explainer = cls.__new__(cls)
+        explainer.kind = "tf"
         explainer._prepare(head, pooled, "head")  # noqa: SLF001  (its own class)
         return explainer
 
@@ -93,6 +108,29 @@ class Explainer:
         """α ``(p, K)`` through the whole head."""
         parts = _chunks(chosen, _GENERAL_VALUES // features.size)
         return np.concatenate([self._gradient(features, part, label).mean(axis=(1, 2)) for part in parts])
+
+
+def choose_explainer(wanted: ExplainerWish) -> ExplainerKind:
+    """Which explainer this installation is to use; nothing is imported.
+
+    Args:
+        wanted: ``auto`` takes TensorFlow, the reference, where it is installed, and numpy elsewhere.
+
+    Raises:
+        MissingExtra: ``tf`` is wanted and TensorFlow is not installed.
+    """
+    installed = find_spec("tensorflow") is not None and find_spec("keras") is not None
+    if wanted == "auto":
+        return "tf" if installed else "onnx"
+    if wanted == "tf" and not installed:
+        hint = "pip install 'hemo-batch[worker]', or take --explainer onnx, for which 'hemo-batch[slim]' is enough"
+        raise MissingExtra("--explainer tf needs TensorFlow, which is not installed", hint=hint)
+    return wanted
+
+
+def make_explainer(bundle: Bundle, wanted: ExplainerWish = "auto", *, threads: int | None = None) -> Explainer:
+    """The explainer that is wanted, or that this installation has; see :func:`choose_explainer`."""
+    return Explainer(bundle, choose_explainer(wanted), threads=threads)
 
 
 def normalised(maps: Float) -> Float:
