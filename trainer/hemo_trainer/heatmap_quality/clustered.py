@@ -7,26 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hemo_trainer.metrics import Interval
-
-_RESAMPLES = 2000
-_SEED = 7
+from hemo_trainer.evaluation.intervals import Interval, Resampling, clustered
 
 
 def clustered_mean(values: npt.ArrayLike, patients: Sequence[str]) -> Interval | None:
-    """The mean with its 95 % percentile bootstrap over patients; None without a value.
+    """The mean with its 95 % bootstrap interval over patients; None with fewer than two patients.
 
     Args:
         values: ``(n,)``.
-        patients: ``(n,)``, whose value it is. Patients are drawn, each with all its values.
+        patients: ``(n,)``, whose value it is.
     """
     numbers = np.asarray(values, np.float64)
     if numbers.size == 0:
         return None
-    _, member = np.unique(np.asarray(patients), return_inverse=True)
-    sums = np.bincount(member, weights=numbers)
-    counts = np.bincount(member)
-    picks = np.random.default_rng(_SEED).integers(len(sums), size=(_RESAMPLES, len(sums)))
-    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(numbers.mean()), float(low), float(high))
+    return clustered(lambda rows: float(numbers[rows].mean()), np.asarray(patients), Resampling())
+
+
+def mean_json(values: npt.ArrayLike, patients: Sequence[str]) -> dict[str, float | None] | None:
+    """The mean as ``value``, ``low`` and ``high``, JSON-ready: no interval from one patient, None without a value."""
+    numbers = np.asarray(values, np.float64)
+    found = clustered_mean(numbers, patients)
+    if found is not None:
+        return {**found.to_json()}
+    return {"value": round(float(numbers.mean()), 4), "low": None, "high": None} if numbers.size else None

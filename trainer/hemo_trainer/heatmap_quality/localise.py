@@ -1,5 +1,7 @@
-"""Does the map lie on the bleed? The pointing game (Zhang et al. 2016, arXiv:1608.00507, without its tolerance of 15
-pixels) and the energy in the box (Wang et al. 2020, Score-CAM, arXiv:1910.01279, section 4.2).
+"""Whether a map lies on the bleed.
+
+The pointing game (Zhang et al. 2016, arXiv:1608.00507, without its tolerance of 15 pixels) and the energy in the box
+(Wang et al. 2020, Score-CAM, arXiv:1910.01279, section 4.2).
 """
 
 from __future__ import annotations
@@ -43,5 +45,5 @@ def localised(heat: Float, inside: Mask) -> Localised:
 
 
 def box_share(inside: Mask, region: Mask) -> float:
-    """The share of ``region`` that the boxes take: what a point, or a map, thrown blindly into the region would score."""
+    """The share of ``region`` that the boxes take: what a point, or a map, thrown blindly into it would score."""
     return float(inside[region].mean())

@@ -28,7 +28,7 @@ def enlarged(heat: Float, height: int, width: int) -> Float:
 
 
 def head_mask(picture: Grey) -> Mask:
-    """Where the head is, skull and all it encloses: uint8 ``(H, W)`` → bool ``(H, W)``; everywhere if none stands out."""
+    """Where the head is, skull and inside: uint8 ``(H, W)`` → bool ``(H, W)``; everywhere if none stands out."""
     bright = (picture > _HEAD_GREY).astype(np.uint8)
     outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not outlines:

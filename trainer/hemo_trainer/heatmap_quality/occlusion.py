@@ -1,4 +1,4 @@
-"""Does the score hang on what the map marks? Deletion and insertion curves (Petsiuk et al. 2018, RISE, arXiv:1806.07421).
+"""Does the score hang on what the map marks? Deletion and insertion (Petsiuk et al. 2018, RISE, arXiv:1806.07421).
 
 Deletion blanks the picture to black, insertion reveals it out of a blurred copy, both cell by cell of the heat map, the
 warmest first. A map that knows what the score hangs on makes the score fall early, or rise early.
@@ -6,7 +6,6 @@ warmest first. A map that knows what the score hangs on makes the score fall ear
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,11 +78,6 @@ def blurred(picture: Grey) -> Grey:
 def area(shares: Doubles, curve: Doubles) -> float:
     """Area under ``curve`` ``(steps + 1,)`` over ``shares`` from 0 to 1, by trapezoids."""
     return float(np.trapezoid(curve, shares))
-
-
-def mean_curves(curves: Mapping[str, list[Doubles]]) -> dict[str, list[float]]:
-    """The mean curve of each order, four decimals."""
-    return {name: np.mean(rows, axis=0).round(4).tolist() for name, rows in curves.items() if rows}
 
 
 def _counts(cells: int, steps: int) -> npt.NDArray[np.intp]:

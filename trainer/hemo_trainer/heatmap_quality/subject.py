@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hemo_core.bundle import MODEL, Bundle
 from hemo_core.errors import BundleSchema
-from hemo_core.inference.gradcam import Explainer
+from hemo_core.inference.gradcam import Explainer, make_explainer
 from hemo_core.inference.session import CnnOutput, Device, Engine
 from hemo_core.keras_file import load_keras
 from hemo_trainer.model import Network
@@ -45,7 +45,7 @@ class Subject(Protocol):
         """Embeddings ``(scans, t, E)`` of scans of one length → logits ``(scans, t)`` of the first label."""
 
     def heatmaps(self, features: Float, slices: Sequence[int]) -> Float:
-        """Feature maps of ALL slices of one scan, and which of them to explain → maps ``(p, h, w)``, peak 1 or all 0."""
+        """Feature maps of ALL slices of one scan, and which to explain → maps ``(p, h, w)``, peak 1 or all 0."""
 
     def parts(self) -> KerasParts:
         """The Keras models. Raises MissingExtra where TensorFlow is not installed."""
@@ -66,7 +66,7 @@ class BundleSubject:
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int | None = None) -> None:
         self._bundle, self._threads = bundle, threads
         self._engine = Engine(bundle, device=device, threads=threads, batch=_KERAS_BATCH)
-        self._explainer = Explainer(bundle, threads=threads)
+        self._explainer = make_explainer(bundle, threads=threads)
 
     def cnn(self, slices: Float) -> CnnOutput:
         """Through ``cnn.onnx``."""
