@@ -27,7 +27,7 @@ def redraw_curves(history: Path) -> None:
         "validation AUC": [name for name in rows[0] if name.startswith("val_") or name == "score"],
         "learning rate": ["learning_rate"],
     }
-    figure, axes = _figure(1, len(groups), size=(15, 4))
+    figure, axes = new_figure(1, len(groups), size=(15, 4))
     epochs = [int(row["epoch"]) for row in rows]
     for axis, (title, names) in zip(axes, groups.items(), strict=True):
         for name in names:
@@ -35,13 +35,13 @@ def redraw_curves(history: Path) -> None:
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
-    _save(figure, history.with_name("curves.png"))
+    save_figure(figure, history.with_name("curves.png"))
 
 
 def plot_distribution(data: TrainingData, path: Path) -> None:
     """Slices and patients of each source and side, positive and negative."""
     sources = sorted({record.source for record in data.records})
-    figure, axes = _figure(1, 2, size=(12, 4))
+    figure, axes = new_figure(1, 2, size=(12, 4))
     for axis, unit in zip(axes, ("slices", "patients"), strict=True):
         names, negative, positive = [], [], []
         for source in sources:
@@ -56,7 +56,7 @@ def plot_distribution(data: TrainingData, path: Path) -> None:
         axis.set_title(unit)
         axis.tick_params(axis="x", labelsize=7)
         axis.legend(fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_batch(step: Step, path: Path) -> None:
@@ -65,18 +65,18 @@ def plot_batch(step: Step, path: Path) -> None:
     slices, labels = inputs["slices"], targets["slice"][:, 0]
     columns = 12
     rows = -(-len(slices) // columns)
-    figure, axes = _figure(rows, columns, size=(columns * 1.2, rows * 1.35))
+    figure, axes = new_figure(rows, columns, size=(columns * 1.2, rows * 1.35))
     for axis in axes:
         axis.axis("off")
     for axis, pixels, label in zip(axes, slices, labels, strict=False):
         axis.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1)
         axis.set_title("hemorrhage" if label > 0.5 else "none", fontsize=6)  # noqa: PLR2004
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion(matrices: Mapping[str, Sequence[Sequence[int]]], path: Path) -> None:
     """One confusion matrix for each named data set."""
-    figure, axes = _figure(1, len(matrices), size=(4.2 * len(matrices), 4))
+    figure, axes = new_figure(1, len(matrices), size=(4.2 * len(matrices), 4))
     for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
         axis.imshow(matrix, cmap="Blues")
         for row, column in np.ndindex(2, 2):
@@ -84,14 +84,14 @@ def plot_confusion(matrices: Mapping[str, Sequence[Sequence[int]]], path: Path) 
         axis.set(title=name, xlabel="called", ylabel="label", xticks=[0, 1], yticks=[0, 1])
         axis.set_xticklabels(["none", "hemorrhage"])
         axis.set_yticklabels(["none", "hemorrhage"])
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_roc(scored: Mapping[str, Scored], path: Path) -> None:
     """ROC curves by data set."""
     from sklearn.metrics import roc_curve
 
-    figure, (axis,) = _figure(1, 1, size=(5, 5))
+    figure, (axis,) = new_figure(1, 1, size=(5, 5))
     for name, one in scored.items():
         if 0 < one.labels.sum() < len(one.labels):
             false_positive, true_positive, _ = roc_curve(one.labels, one.logits)
@@ -99,7 +99,7 @@ def plot_roc(scored: Mapping[str, Scored], path: Path) -> None:
     axis.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
     axis.set(xlabel="1 − specificity", ylabel="sensitivity")
     axis.legend(fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_samples(
@@ -116,21 +116,22 @@ def plot_samples(
     ]
     rows.sort(key=lambda row: abs(row[0].label - row[1]), reverse=True)
     chosen = rows[: count // 2] + rows[-(count // 2) :]
-    figure, axes = _figure(3, -(-len(chosen) // 3), size=(1.6 * -(-len(chosen) // 3), 5.4))
+    figure, axes = new_figure(3, -(-len(chosen) // 3), size=(1.6 * -(-len(chosen) // 3), 5.4))
     for axis in axes:
         axis.axis("off")
     for axis, (record, chance) in zip(axes, chosen, strict=False):
         axis.imshow(data.pixels_of(record)[..., 0], cmap="gray", vmin=0, vmax=255)
         right = record.label == (chance >= 0.5)  # noqa: PLR2004
         axis.set_title(f"label {record.label}  p {chance:.2f}", fontsize=7, color="black" if right else _ORANGE)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _unit(record: Any, unit: str) -> Any:
     return record.path if unit == "slices" else record.patient_key
 
 
-def _figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+    """A figure of ``size`` inches without pyplot's global state, and its axes, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -139,6 +140,7 @@ def _figure(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any,
     return figure, list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, its folder with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
