@@ -16,11 +16,14 @@ from hemo_cli.intake import Intake
 from hemo_cli.local import Machine, run_here
 from hemo_cli.options import (
     bundle_option,
+    demanded,
     device_option,
     json_option,
     out_option,
     out_setting,
     path_setting,
+    precision_option,
+    precision_setting,
     setting,
 )
 from hemo_cli.order import make_order
@@ -62,8 +65,11 @@ class Comparison:
 @out_option
 @bundle_option
 @device_option
+@precision_option
 @json_option
-def demo(phantoms: Path, out: Path | None, bundle: Path | None, device: str | None, as_json: bool) -> int:
+def demo(
+    phantoms: Path, out: Path | None, bundle: Path | None, device: str | None, precision: str | None, as_json: bool
+) -> int:
     """Score synthetic scans and compare with their truth.
 
     Phantoms show that the software works. They say nothing about how well the model reads patients.
@@ -72,10 +78,10 @@ def demo(phantoms: Path, out: Path | None, bundle: Path | None, device: str | No
 
     _write_phantoms(phantoms, quiet=as_json)
     intake = Intake(group_folders=False, all_series=False, overrides=frozenset(), allow_implausible=False)
-    order = make_order(
-        phantoms, out_setting(out), None, {}, path_setting("bundle", bundle), intake, JobOptions(), "normal"
-    )
-    machine = Machine(order.mounts, order.bundle.path, setting("device", device) or "auto")
+    wanted = precision_setting(precision)
+    options = JobOptions(precision=demanded(wanted))
+    order = make_order(phantoms, out_setting(out), None, {}, path_setting("bundle", bundle), intake, options, "normal")
+    machine = Machine(order.mounts, order.bundle.path, setting("device", device) or "auto", wanted)
     run_here(order.job_dir, machine, order.place, quiet=as_json)
     found = read_results(order.job_dir, _ALL_ROWS)
     compared = compare(phantoms, {row["path"]: row for row in (*found.top, *found.others)})

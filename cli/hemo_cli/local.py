@@ -30,11 +30,13 @@ class Machine:
         roots: mounts by name, input and output.
         bundle: folder of the model.
         device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto``, ``fp32``, ``fp16`` or ``int8``.
     """
 
     roots: Mapping[str, Path]
     bundle: Path
     device: str
+    precision: str
 
     def save(self, job_dir: Path) -> None:
         """Remember it for `resume` and `retry`."""
@@ -42,6 +44,7 @@ class Machine:
             "roots": {name: str(path.resolve()) for name, path in self.roots.items()},
             "bundle": str(self.bundle.resolve()),
             "device": self.device,
+            "precision": self.precision,
         }
         _file(job_dir).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
@@ -51,7 +54,7 @@ class Machine:
         try:
             body = json.loads(_file(job_dir).read_text(encoding="utf-8"))
             roots = {name: Path(path) for name, path in body["roots"].items()}
-            return cls(roots, Path(body["bundle"]), body["device"])
+            return cls(roots, Path(body["bundle"]), body["device"], body.get("precision", "auto"))
         except (OSError, ValueError, KeyError, AttributeError) as problem:
             raise JobError(
                 "this machine does not know where the job's scans are",
@@ -76,14 +79,14 @@ def run_here(job_dir: Path, machine: Machine, start: Callable[[JobStore], object
     need_extra("worker")
     from hemo_worker.local import local_session
 
-    arguments = [f"--device={machine.device}"]
+    arguments = [f"--device={machine.device}", f"--precision={machine.precision}"]
     with (
         local_session(job_dir, machine.roots, bundle=machine.bundle, arguments=arguments) as session,
         _resumable(job_dir, session),
     ):
         machine.save(job_dir)
         start(session.store)
-        _wait_for_model(session, machine.device, quiet=quiet)
+        _wait_for_model(session, machine, quiet=quiet)
         return follow(session.store, job_dir.name, quiet=quiet, check=session.worker.check)
 
 
@@ -100,13 +103,14 @@ def resume_command(job_dir: Path) -> str:
     return f"hemo-batch resume {job_dir}"
 
 
-def _wait_for_model(session: LocalSession, wanted: str, *, quiet: bool) -> None:
+def _wait_for_model(session: LocalSession, machine: Machine, *, quiet: bool) -> None:
     if quiet:
         session.worker.wait_ready()
         return
     with err().status("loading the model"):
-        provider = session.worker.wait_ready()
-    err().print(f"[dim]device {wanted}: {provider}[/]")
+        ready = session.worker.wait_ready()
+    err().print(f"[dim]device {machine.device}: {ready.provider}[/]")
+    err().print(f"[dim]precision {machine.precision}: {ready.precision}, {plain(ready.reason)}[/]", soft_wrap=True)
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hemo_core.errors import SettingsError, UsageError
+
+if TYPE_CHECKING:
+    from hemo_core.inference.precision import Precision, Wanted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,6 +53,12 @@ def device_option(command: Command) -> Command:
     return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help=text)(command)
 
 
+def precision_option(command: Command) -> Command:
+    """``--precision``."""
+    text = "What the model computes in; auto says what it chose and why. [HEMO_PRECISION; default: auto]"
+    return click.option("--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), help=text)(command)
+
+
 def root_option(command: Command) -> Command:
     """``--root NAME=PATH``, repeatable."""
     text = "Where a root is mounted here; workers know it by NAME. May be repeated. [HEMO_ROOTS]"
@@ -74,6 +83,21 @@ def path_setting(name: str, flag: Path | None) -> Path | None:
     from hemo_core.settings import Sources
 
     return Sources.load().pick(name, flag, None, Path)
+
+
+def precision_setting(flag: str | None) -> Wanted:
+    """The precision asked for, ``auto`` if nobody names one. Raises SettingsError."""
+    from hemo_core.inference.precision import WANTED
+
+    found = setting("precision", flag) or "auto"
+    if found not in WANTED:
+        raise SettingsError(f"precision {found!r} is unknown", hint="auto, fp32, fp16 or int8")
+    return found
+
+
+def demanded(wanted: Wanted) -> Precision | None:
+    """What a job asks of its workers: nothing with ``auto``."""
+    return None if wanted == "auto" else wanted
 
 
 def roots_setting(flag: Mapping[str, Path] | None) -> dict[str, Path]:

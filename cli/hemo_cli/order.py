@@ -76,6 +76,7 @@ def make_order(
 ) -> Order:
     """Check everything that can be checked before anything is written."""
     from hemo_core.bundle import open_bundle, released_bundle
+    from hemo_core.inference.precision import variant_files
     from hemo_core.jobs import new_job_id
     from hemo_core.jobs.header import check_job_id
 
@@ -86,12 +87,15 @@ def make_order(
     job_dir = out / check_job_id(job or new_job_id())
     if not job_dir.resolve().is_relative_to(mounts[OUT_ROOT].resolve()):
         raise SettingsError(f"--out {out} is not below the root {OUT_ROOT!r}", path=str(mounts[OUT_ROOT]))
+    opened = open_bundle(bundle or released_bundle())
+    if options.precision is not None:
+        variant_files(opened, options.precision)
     return Order(
         found=found,
         prefix=PurePosixPath(found.mount.relative_to(base.resolve())),
         mounts=mounts,
         job_dir=job_dir,
-        bundle=open_bundle(bundle or released_bundle()),
+        bundle=opened,
         options=options,
         priority=priority,
     )

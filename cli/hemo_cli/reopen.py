@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,5 +78,7 @@ def _run(
             reopen(store, job_dir)
             return follow(store, header.job, quiet=quiet)
     known = Machine.load(job_dir)
-    machine = Machine({**known.roots, **roots_setting(roots)}, known.bundle, setting("device", device) or known.device)
+    machine = replace(
+        known, roots={**known.roots, **roots_setting(roots)}, device=setting("device", device) or known.device
+    )
     return run_here(job_dir.resolve(), machine, lambda store: reopen(store, job_dir), quiet=quiet)

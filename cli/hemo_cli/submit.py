@@ -17,11 +17,14 @@ from hemo_cli.local import Machine, run_here
 from hemo_cli.options import (
     broker_option,
     bundle_option,
+    demanded,
     device_option,
     json_option,
     out_option,
     out_setting,
     path_setting,
+    precision_option,
+    precision_setting,
     root_option,
     roots_setting,
     rows_option,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 @root_option
 @bundle_option
 @device_option
+@precision_option
 @intake_options
 @click.option("--no-explain", is_flag=True, help="Draw no heat maps.")
 @click.option("--max-overlays", type=click.IntRange(min=0), default=8, show_default=True, help="Heat maps a scan.")
@@ -58,6 +62,7 @@ def submit(
     roots: dict[str, Path] | None,
     bundle: Path | None,
     device: str | None,
+    precision: str | None,
     intake: Intake,
     no_explain: bool,
     max_overlays: int,
@@ -69,13 +74,14 @@ def submit(
     """Score every scan in PATH, a folder or one file.
 
     The folder may hold any mixture of DICOM, NIfTI and pictures. With no broker, a private one and a worker are started
-    on this machine, and stopped when the job is done. Ctrl-C leaves a job that `resume` finishes.
+    on this machine, and stopped when the job is done. Ctrl-C leaves a job that `resume` finishes. With a broker, a
+    --precision other than auto leaves the job to workers that compute in it.
 
     Exit code 0 if every scan got its row, 1 if some could not be processed.
     """
     from hemo_core.jobs import JobOptions
 
-    url = setting("broker", broker)
+    url, wanted = setting("broker", broker), precision_setting(precision)
     if no_wait and not url:
         raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
     order = make_order(
@@ -85,7 +91,12 @@ def submit(
         roots_setting(roots),
         path_setting("bundle", bundle),
         intake,
-        JobOptions(explain=not no_explain, max_overlays=max_overlays, allow_implausible=intake.allow_implausible),
+        JobOptions(
+            explain=not no_explain,
+            max_overlays=max_overlays,
+            allow_implausible=intake.allow_implausible,
+            precision=demanded(wanted),
+        ),
         cast("Priority", priority),
     )
     if url and device:
@@ -93,7 +104,7 @@ def submit(
     if url:
         ended = _submit_there(order, url, wait=not no_wait, quiet=as_json)
     else:
-        machine = Machine(order.mounts, order.bundle.path, setting("device", device) or "auto")
+        machine = Machine(order.mounts, order.bundle.path, setting("device", device) or "auto", wanted)
         ended = run_here(order.job_dir, machine, order.place, quiet=as_json)
     if ended is None:
         _say_submitted(order, url, as_json=as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hemo_cli.extras import need_extra
-from hemo_cli.options import broker_option, bundle_option, device_option, root_option
+from hemo_cli.options import broker_option, bundle_option, device_option, precision_option, root_option
 
 
 @click.command()
@@ -15,6 +15,7 @@ from hemo_cli.options import broker_option, bundle_option, device_option, root_o
 @bundle_option
 @root_option
 @device_option
+@precision_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for one CNN call on the CPU. [default: cores]")
 @click.option("--readers", type=click.IntRange(min=1), help="Threads that read scans ahead.")
 @click.option("--batch", type=click.IntRange(min=1), help="Slices in one CNN call. [default: 16]")
@@ -26,6 +27,7 @@ def worker(
     bundle: Path | None,
     roots: dict[str, Path] | None,
     device: str | None,
+    precision: str | None,
     threads: int | None,
     readers: int | None,
     batch: int | None,
@@ -52,6 +54,7 @@ def worker(
         bundle=bundle,
         roots=roots,
         device=device,
+        precision=precision,
         threads=threads,
         readers=readers,
         batch=batch,

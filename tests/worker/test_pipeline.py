@@ -26,6 +26,7 @@ class CountingEngine:
 
     batch: int = 4
     provider: str = "CPUExecutionProvider"
+    precision: str = "fp32"
     batches: list[int] = field(default_factory=list)
     broken: bool = False
 

@@ -45,11 +45,14 @@ def _root(text: str) -> tuple[str, Path]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from hemo_core.inference.precision import WANTED
+
     parser = argparse.ArgumentParser(prog="python -m hemo_worker", description="Score chunks of scans from the queue.")
     parser.add_argument("--broker", help="Redis URL (HEMO_BROKER)")
     parser.add_argument("--bundle", type=Path, help="model bundle, default: the released one (HEMO_BUNDLE)")
     parser.add_argument("--root", type=_root, action="append", dest="roots", metavar="NAME=PATH", help="a mount")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="cuda fails if it does not come up")
+    parser.add_argument("--precision", choices=WANTED, help="of the graphs; auto says what it chose and why")
     parser.add_argument("--threads", type=int, help="threads for one CNN call on the CPU")
     parser.add_argument("--readers", type=int, help="threads that read scans ahead")
     parser.add_argument("--batch", type=int, help="slices in a CNN call")

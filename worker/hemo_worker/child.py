@@ -29,6 +29,7 @@ from hemo_core.errors import (
     SinkError,
 )
 from hemo_core.inference.gradcam import Explainer
+from hemo_core.inference.precision import Precision
 from hemo_core.jobs import Claim, JobHeader, JobStore
 from hemo_core.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
@@ -54,7 +55,7 @@ class Child:
         opener: reads one scan.
 
     Raises:
-        BundleError: the bundle changed since the worker started.
+        BundleError: the bundle changed since the worker started, or lacks the precision asked for.
         DeviceError: the device does not come up.
     """
 
@@ -76,7 +77,8 @@ class Child:
         if shared.count_child() > 1:
             self.meter.crashes.inc()
         self.model = load_model(bundle, settings, shared.fail)
-        self.meter.loaded(bundle, self.model.engine.provider)
+        self.meter.loaded(bundle, self.model.engine.provider, self.model.engine.precision)
+        shared.loaded(self.model.engine.precision)
         limits = Limits(settings.readers, _WRITERS, settings.ahead, settings.ahead_bytes)
         self.tools = Tools(
             store=JobStore(settings.broker, patience_s=_PATIENCE_S),
@@ -100,6 +102,7 @@ class Child:
         try:
             header = self.tools.store.header(job)
             check_bundle(header, self.bundle)
+            check_precision(header, self.model.engine.precision)
             self._work(header, job_folder(header, self.settings), first)
         except JobNotFound:
             _LOG.info("job %s is gone; its message is dropped", job)
@@ -160,7 +163,13 @@ def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoE
     from hemo_core.inference.session import Engine
 
     cv2.setNumThreads(0)  # the reader threads are the parallelism
-    engine = Engine(bundle, device=settings.device, threads=settings.threads, batch=settings.batch)
+    engine = Engine(
+        bundle,
+        device=settings.device,
+        threads=settings.threads,
+        batch=settings.batch,
+        precision=settings.precision,
+    )
     picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
     output = engine.cnn(np.zeros((1, *picture), np.float32))
     engine.sequence(output.embeddings)
@@ -195,6 +204,14 @@ def other_bundle(header: JobHeader, bundle: Bundle) -> str:
     return f"job {header.job} names the bundle {wanted}; this worker has {ours}"
 
 
+def check_precision(header: JobHeader, precision: Precision) -> None:
+    """Raise JobError if the job asks for another precision: its reports would not compare with each other."""
+    wanted = header.options.precision
+    if wanted not in (None, precision):
+        text = f"job {header.job} asks for {wanted}; this worker computes in {precision}"
+        raise JobError(text, hint=f"start a worker with --precision {wanted}")
+
+
 def start_child(
     settings: WorkerSettings, shared: Shared, bundle: Bundle, opener: Callable[..., Any] = read_scan
 ) -> Child | None:
@@ -215,6 +232,17 @@ def start_child(
         _LOG.error("the worker stops: %s", problem)
         shared.fail(problem)
         return None
-    _LOG.info("ready: %s %s on %s", bundle.name, bundle.version, child.model.engine.provider)
-    shared.say({"ready": True, "provider": child.model.engine.provider, "bundle": bundle.digest})
+    engine = child.model.engine
+    _LOG.info(
+        "ready: %s %s on %s in %s: %s", bundle.name, bundle.version, engine.provider, engine.precision, engine.reason
+    )
+    shared.say(
+        {
+            "ready": True,
+            "provider": engine.provider,
+            "precision": engine.precision,
+            "reason": engine.reason,
+            "bundle": bundle.digest,
+        }
+    )
     return child

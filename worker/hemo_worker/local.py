@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hemo_core.errors import HemoError, JobError, all_errors
 from hemo_core.jobs import JobStore, Progress
@@ -24,6 +24,14 @@ from hemo_worker.death import die_with_parent
 STATE_FOLDER = ".broker"
 READY_S = 180.0
 _STOP_S = 60.0
+
+
+class Ready(NamedTuple):
+    """What a loaded model runs on, the precision it computes in, and why that one."""
+
+    provider: str
+    precision: str
+    reason: str
 
 
 class LocalWorker:
@@ -57,8 +65,8 @@ class LocalWorker:
             if sink is not None:
                 sink.close()
 
-    def wait_ready(self, timeout_s: float = READY_S) -> str:
-        """Wait until the model is loaded. Returns the execution provider.
+    def wait_ready(self, timeout_s: float = READY_S) -> Ready:
+        """Wait until the model is loaded.
 
         Raises:
             HemoError: of the class that stopped the worker: BundleError, DeviceError …
@@ -70,7 +78,7 @@ class LocalWorker:
         fact: dict[str, Any] = json.loads(self._said.partition(b"\n")[0])
         if not fact["ready"]:
             raise _error_of(fact["code"], fact["message"])
-        return str(fact["provider"])
+        return Ready(fact["provider"], fact["precision"], fact["reason"])
 
     def check(self) -> None:
         """Raise what stopped the worker, if it has stopped."""

@@ -67,7 +67,7 @@ class Meter:
             name: Gauge(PREFIX + name, text, labels, multiprocess_mode="max", registry=where)
             for name, text, labels in (
                 ("model_info", "The model that is loaded.", ("name", "version", "digest")),
-                ("device_info", "What runs it.", ("provider",)),
+                ("device_info", "What runs it.", ("provider", "precision")),
             )
         }
 
@@ -82,10 +82,10 @@ class Meter:
             timings[stage] = timings.get(stage, 0.0) + took
             self.stages.labels(stage).observe(took)
 
-    def loaded(self, bundle: Bundle, provider: str) -> None:
-        """Say which model runs on what."""
+    def loaded(self, bundle: Bundle, provider: str, precision: str) -> None:
+        """Say which model runs on what, and in which precision."""
         self._info["model_info"].labels(bundle.name, bundle.version, bundle.digest).set(1)
-        self._info["device_info"].labels(provider).set(1)
+        self._info["device_info"].labels(provider, precision).set(1)
 
 
 class BrokerCollector:

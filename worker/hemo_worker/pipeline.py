@@ -371,7 +371,7 @@ class _Run:
         try:
             features = np.concatenate(flight.features)
             shown, pictures = self.pipeline.explain(flight, score, features, self.options)
-            facts = EngineFacts(self.model.engine.provider)
+            facts = EngineFacts(self.model.engine.provider, self.model.engine.precision)
             report = scored_report(ref, scan, prepared, score, bundle, shown, engine=facts)
         except ScanError as problem:
             self._finish_failed(flight, problem)

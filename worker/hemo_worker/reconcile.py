@@ -14,9 +14,10 @@ from hemo_core.bundle import Bundle
 from hemo_core.errors import HemoError, JobError, RootNotMounted
 from hemo_core.jobs import JobHeader, JobStore, enqueue
 from hemo_core.queue import queued_chunks
-from hemo_worker.child import other_bundle
+from hemo_worker.child import check_precision, other_bundle
 from hemo_worker.chunks import job_folder
 from hemo_worker.settings import WorkerSettings
+from hemo_worker.shared import Shared
 
 _LOG = logging.getLogger(__name__)
 _MOST_AT_ONCE = 1000
@@ -26,14 +27,15 @@ class Reconciler:
     """Keeps the worker's sign of life fresh and re-enqueues lost chunks.
 
     Args:
-        worker: id of this worker.
+        shared: this worker's id, and the precision of its model.
         bundle: only its jobs are this worker's business.
     """
 
-    def __init__(self, store: JobStore, settings: WorkerSettings, worker: str, bundle: Bundle) -> None:
+    def __init__(self, store: JobStore, settings: WorkerSettings, shared: Shared, bundle: Bundle) -> None:
         self.store = store
         self.settings = settings
-        self.worker = f"{worker}@{bundle.digest}"
+        self.shared = shared
+        self.worker = f"{shared.worker}@{bundle.digest}"
         self.bundle = bundle
         self._suspected: dict[str, frozenset[int]] = {}
         self._told: set[str] = set()
@@ -76,6 +78,10 @@ class Reconciler:
         if header.bundle_digest != self.bundle.digest:
             self._tell_if_nobody_serves(header)
             return frozenset()
+        precision = self.shared.precision()
+        if precision is None:
+            return frozenset()  # the model is still being loaded
+        check_precision(header, precision)
         if self.store.is_enqueuing(header.job):
             return frozenset()
         job_folder(header, self.settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from hemo_core.errors import SettingsError
+from hemo_core.inference.precision import WANTED, Wanted
 from hemo_core.settings import Sources, parse_roots
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -23,6 +24,7 @@ class WorkerSettings:
         bundle: folder or ``.hemo`` file; None for the released one.
         roots: where the input and output roots are mounted, by name.
         device: ``cuda`` fails if CUDA does not come up.
+        precision: ``auto`` takes what the bundle released for the device.
         threads: threads for one CNN call on the CPU; None for one a core.
         readers: threads that read and prepare scans ahead of the CNN.
         batch: slices in a CNN call.
@@ -40,6 +42,7 @@ class WorkerSettings:
     roots: Mapping[str, Path] = field(default_factory=dict)
     bundle: Path | None = None
     device: Device = "auto"
+    precision: Wanted = "auto"
     threads: int | None = None
     readers: int = field(default_factory=lambda: max(2, min(8, (os.cpu_count() or 2) - 1)))
     batch: int = 16
@@ -55,6 +58,8 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
             raise SettingsError(f"device {self.device!r} is unknown", hint="auto, cpu or cuda")
+        if self.precision not in WANTED:
+            raise SettingsError(f"precision {self.precision!r} is unknown", hint="auto, fp32, fp16 or int8")
         for name in ("readers", "batch", "ahead", "ahead_bytes", "lease_s", "task_s", "reconcile_s"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name} must be more than 0, not {getattr(self, name)}")
@@ -81,6 +86,7 @@ def worker_settings(sources: Sources, **flags: Any) -> WorkerSettings:
         bundle=None if bundle is None else Path(bundle),
         roots=sources.pick("roots", flags.get("roots"), {}, parse_roots),
         device=cast("Device", sources.pick("device", flags.get("device"), "auto", str)),
+        precision=cast("Wanted", sources.pick("precision", flags.get("precision"), "auto", str)),
         metrics_address=sources.pick("metrics.address", flags.get("metrics_address"), "127.0.0.1", str),
         metrics_port=sources.pick("metrics.port", flags.get("metrics_port"), None, int),
         ready_fd=flags.get("ready_fd"),

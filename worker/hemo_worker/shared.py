@@ -16,6 +16,7 @@ from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from hemo_core.errors import HemoError
+from hemo_core.inference.precision import PRECISIONS, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Shared:
     parent: int = field(default_factory=os.getpid)
     _stopping: Any = field(default_factory=_flag)
     _children: Any = field(default_factory=_flag)
+    _loaded: Any = field(default_factory=_flag)
     _fatal: tuple[Connection, Connection] = field(default_factory=_pipe)
 
     def stop(self) -> None:
@@ -64,6 +66,14 @@ class Shared:
         """Count a child's start; called by the only child there is. 1 for the first."""
         self._children.value += 1
         return int(self._children.value)
+
+    def loaded(self, precision: Precision) -> None:
+        """Called in the child: the model is loaded, in this precision."""
+        self._loaded.value = 1 + PRECISIONS.index(precision)
+
+    def precision(self) -> Precision | None:
+        """Called in the parent: what the child's model computes in; None before it is loaded."""
+        return PRECISIONS[self._loaded.value - 1] if self._loaded.value else None
 
     def fail(self, problem: HemoError) -> None:
         """Called in the child: have the worker stop, with the problem's exit code."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hemo_core.bundle import Bundle, open_bundle, released_bundle
 from hemo_core.errors import HemoError, MissingExtra, RootNotMounted
+from hemo_core.inference.precision import variant_files
 from hemo_core.jobs import JobStore
 from hemo_core.queue import make_app, queue_name
 from hemo_core.readers import read_scan
@@ -45,6 +46,8 @@ def run_worker(settings: WorkerSettings, *, opener: Callable[..., Any] = read_sc
     shared = Shared(settings.ready_fd)
     try:
         bundle = open_bundle(settings.bundle or released_bundle())
+        if settings.precision != "auto":
+            variant_files(bundle, settings.precision)
         _check_roots(settings)
         store = JobStore(settings.broker)
         store.ping()
@@ -119,7 +122,7 @@ class _Parent:
         """In the parent, once Celery consumes."""
         from hemo_worker.reconcile import Reconciler
 
-        reconciler = Reconciler(self.store, self.settings, self.shared.worker, self.bundle)
+        reconciler = Reconciler(self.store, self.settings, self.shared, self.bundle)
         reconciler.start()
         cleanup.callback(reconciler.stop)
         if self.settings.metrics_port is not None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
 from hemo_core.errors import JobError, JobNotFound
+from hemo_core.inference.precision import PRECISIONS, Precision
 
 Priority = Literal["high", "normal", "low"]
 
@@ -27,11 +28,13 @@ class JobOptions:
         explain: draw overlays for the positive slices.
         max_overlays: at most so many overlays a scan, the highest slices first.
         allow_implausible: score pictures that do not look like a head CT.
+        precision: only workers whose model computes in it touch the job; None: each in its own, which reports name.
     """
 
     explain: bool = True
     max_overlays: int = 8
     allow_implausible: bool = False
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class JobHeader:
             raise JobError(f"a job of {self.total} scans in chunks of {self.chunk_size} makes no sense")
         if self.priority not in get_args(Priority):
             raise JobError(f"unknown priority {self.priority!r}", hint="high, normal or low")
+        if self.options.precision not in (None, *PRECISIONS):
+            raise JobError(f"unknown precision {self.options.precision!r}", hint="fp32, fp16 or int8")
 
     @property
     def chunks(self) -> int:
@@ -83,7 +88,10 @@ class JobHeader:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {**asdict(self), "roots": list(self.roots), "schema_version": SCHEMA_VERSION}
+        options = asdict(self.options)
+        if options["precision"] is None:
+            del options["precision"]  # workers that know no precisions read the header, too
+        return {**asdict(self), "options": options, "roots": list(self.roots), "schema_version": SCHEMA_VERSION}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> JobHeader:
