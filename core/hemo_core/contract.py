@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+Crop = Literal["head", "whole"]
+
+_SILENT = (("crop", "head"), ("imported", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class InputContract:
         windows: one channel each; the first is the one that 8-bit pictures are taken to be in.
         crop_margin: border around the head, as a fraction of the head's larger side.
         slice_spacing_mm: spacing of the training series; thinner series are averaged to about this before scoring.
+        crop: ``head``: the square around the head; ``whole``: the picture, padded with black to a square.
+        imported: the model came from outside, so that all of this is what its owner says; each report notes it.
     """
 
     height: int = 160
@@ -31,6 +37,8 @@ class InputContract:
     windows: tuple[Window, ...] = (Window(40.0, 120.0),)
     crop_margin: float = 0.04
     slice_spacing_mm: float = 5.0
+    crop: Crop = "head"
+    imported: bool = False
 
     @property
     def channels(self) -> int:
@@ -38,14 +46,18 @@ class InputContract:
         return len(self.windows)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {**asdict(self), "windows": [asdict(window) for window in self.windows]}
+        """JSON-ready form. ``crop`` and ``imported`` are left out at their defaults: older bundles know neither."""
+        fields = {**asdict(self), "windows": [asdict(window) for window in self.windows]}
+        return {name: value for name, value in fields.items() if (name, value) not in _SILENT}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> InputContract:
-        """Inverse of :meth:`to_json`. Raises TypeError or KeyError on unknown or missing fields."""
+        """Inverse of :meth:`to_json`. Raises TypeError or KeyError on unknown or missing fields or values."""
         windows = tuple(Window(**window) for window in data["windows"])
-        return cls(**{**data, "windows": windows})
+        contract = cls(**{**data, "windows": windows})
+        if contract.crop not in get_args(Crop):
+            raise TypeError(f"unknown crop {contract.crop!r}")
+        return contract
 
 
 @dataclass(frozen=True, slots=True)

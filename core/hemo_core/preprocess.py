@@ -51,11 +51,12 @@ def prepare(scan: Scan, contract: InputContract) -> Prepared:
     pictures, boxes = [], []
     for group in groups:
         channels = windowed(scan, group, contract.windows)
-        box = head_box(channels[..., 0], contract.crop_margin)
+        box = crop_box(channels[..., 0], contract)
         pictures.append(crop_resize(channels, box, contract.height, contract.width))
         boxes.append(box)
     averaged = any(len(group) > 1 for group in groups)
-    quality = (Quality.THIN_SLICES_AVERAGED.value,) if averaged else ()
+    codes = {Quality.THIN_SLICES_AVERAGED: averaged, Quality.IMPORTED_MODEL: contract.imported}
+    quality = tuple(code.value for code, holds in codes.items() if holds)
     return Prepared(np.stack(pictures), groups, tuple(boxes), quality)
 
 
@@ -91,6 +92,18 @@ def windowed(scan: Scan, group: tuple[int, ...], windows: tuple[Window, ...]) ->
     return greys[0][..., None] if len(greys) == 1 else np.asarray(cv2.merge(greys), np.uint8)
 
 
+def crop_box(grey: Grey, contract: InputContract) -> tuple[int, int, int]:
+    """What the model sees of a windowed picture ``(rows, columns)``: ``(x0, y0, side)`` as the contract's crop says."""
+    return whole_box(grey) if contract.crop == "whole" else head_box(grey, contract.crop_margin)
+
+
+def whole_box(grey: Grey) -> tuple[int, int, int]:
+    """The centred square ``(x0, y0, side)`` over the whole of a picture ``(rows, columns)``."""
+    rows, columns = grey.shape
+    side = max(rows, columns)
+    return (columns - side) // 2, (rows - side) // 2, side
+
+
 def head_box(grey: Grey, margin: float) -> tuple[int, int, int]:
     """The square around the head in a windowed picture.
 
@@ -110,7 +123,7 @@ def head_box(grey: Grey, margin: float) -> tuple[int, int, int]:
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     whole = max(rows, columns)
     if count == 1:  # the background is a component, too
-        return (columns - whole) // 2, (rows - whole) // 2, whole
+        return whole_box(grey)
     left, top, wide, high, _ = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]
     side = max(max(wide, high) * scale * (1 + 2 * margin), _SMALLEST_HEAD * whole)
     side_px = round(min(side, whole))

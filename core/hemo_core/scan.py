@@ -43,6 +43,7 @@ class Quality(StrEnum):
     PHANTOM = "phantom"
     EXTRA_SLICES_DROPPED = "extra_slices_dropped"
     REORIENTED = "reoriented"
+    IMPORTED_MODEL = "imported_model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

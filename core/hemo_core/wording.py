@@ -63,6 +63,7 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
         Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, the patient's right on the left.",
         Quality.EXTRA_SLICES_DROPPED: "Slices that do not belong to the series were left out.",
         Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, patient's right on the left.",
+        Quality.IMPORTED_MODEL: "Scored by an imported model: no evidence of its accuracy is known.",
     }
 )
 

@@ -104,3 +104,26 @@ def test_the_input_tensor_is_grey_over_255():
     pixels = np.array([[[[0], [51], [255]]]], np.uint8)
     assert to_input(pixels).ravel().tolist() == pytest.approx([0.0, 0.2, 1.0])
     assert to_input(pixels).dtype == np.float32
+
+
+def test_the_whole_picture_is_what_a_model_without_a_head_crop_sees():
+    hu = make_phantom(PhantomSpec(3, slices=1, rows=96, detail="fast")).hu.astype(np.float32)[:, :, :80]
+    prepared = prepare(scan_of(hu, "hu"), InputContract(64, 64, crop="whole"))
+    assert prepared.boxes == ((-8, 0, 96),)
+    padded = np.pad(apply_window(hu[0], BRAIN), ((0, 0), (8, 8)))[..., None]
+    assert np.array_equal(prepared.pixels[0], crop_resize(padded, (0, 0, 96), 64, 64))
+
+
+def test_each_scan_of_an_imported_model_says_that_nothing_is_known_of_its_accuracy():
+    scan = scan_of(np.zeros((1, 8, 8), np.float32), "hu")
+    assert prepare(scan, InputContract(imported=True)).quality == ("imported_model",)
+    assert prepare(scan, InputContract()).quality == ()
+
+
+def test_a_contract_that_uses_nothing_new_is_written_as_it_always_was():
+    assert set(InputContract().to_json()) == {"height", "width", "windows", "crop_margin", "slice_spacing_mm"}
+    imported = InputContract(crop="whole", imported=True)
+    assert InputContract.from_json(imported.to_json()) == imported
+    assert InputContract.from_json(InputContract().to_json()) == InputContract()
+    with pytest.raises(TypeError, match="unknown crop"):
+        InputContract.from_json({**InputContract().to_json(), "crop": "brain"})
