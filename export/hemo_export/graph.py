@@ -61,8 +61,8 @@ def sequence_graph(parts: Parts, contract: str) -> Any:
             return {"logits": parts.sequence(embeddings, training=False)}
 
     proto = _convert(run, signature, contract)
-    _require_ops(proto, "sequence", recurrent=_recurrent_layers(parts.sequence))
-    return _with_lengths(proto)
+    _require_ops(proto, "sequence", recurrent=recurrent_layers(parts.sequence))
+    return _with_lengths(proto, scan_memory=parts.memory == "scan")
 
 
 def op_census(proto: Any) -> dict[str, int]:
@@ -97,28 +97,29 @@ def _require_ops(proto: Any, name: str, recurrent: Mapping[str, int]) -> None:
         raise ExportError(f"the {name} graph reverses slices outside its recurrent nodes, so lengths cannot hold")
 
 
-def _recurrent_layers(model: Any) -> Counter[str]:
+def recurrent_layers(model: Any) -> Counter[str]:
     """How many ONNX nodes each kind of recurrence should give; both directions share one."""
     import keras
 
     layers = model._flatten_layers()  # noqa: SLF001 (Keras has no public way)
     kinds = {keras.layers.LSTM: "LSTM", keras.layers.GRU: "GRU"}
-    backward = {id(layer.backward_layer) for layer in model.layers if isinstance(layer, keras.layers.Bidirectional)}
+    backward = {id(layer.backward_layer) for layer in layers if isinstance(layer, keras.layers.Bidirectional)}
     return Counter(kinds[type(layer)] for layer in layers if type(layer) in kinds and id(layer) not in backward)
 
 
-def _with_lengths(proto: Any) -> Any:
+def _with_lengths(proto: Any, *, scan_memory: bool) -> Any:
     """Feed a new input ``lengths`` int32 ``(scans,)`` into every recurrent node.
 
     With it the backward direction of a node begins at each scan's own last slice (ONNX operators LSTM and GRU,
-    ``sequence_lens``), so that a padded scan gives what it gives alone.
+    ``sequence_lens``), so that a padded scan gives what it gives alone. Where each slice is a sequence of its own there
+    is nothing to be told: the input is there, as everywhere, and no node reads it.
     """
     import onnx
 
     scans = proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param or "scans"
     proto.graph.input.append(onnx.helper.make_tensor_value_info("lengths", onnx.TensorProto.INT32, [scans]))
     for node in proto.graph.node:
-        if node.op_type in _RECURRENT:
+        if scan_memory and node.op_type in _RECURRENT:
             node.input[_LENGTHS_INPUT] = "lengths"
     onnx.checker.check_model(proto, full_check=True)
     return proto

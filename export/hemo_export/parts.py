@@ -10,6 +10,7 @@ import numpy as np
 from hemo_core.errors import ExportError
 
 ExplainPath = Literal["pooled", "general"]
+Memory = Literal["scan", "slice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Parts:
         sequence: embeddings → logits ``(scans, slices, L)``.
         head: A → logits, ``sequence`` after ``pool``.
         explain: ``pooled`` if ``pool`` is the global average.
+        memory: ``scan`` if the recurrence reads a scan's slices in order; ``slice`` if each slice is a sequence of its
+            own, of length one.
     """
 
     model: Any
@@ -31,6 +34,7 @@ class Parts:
     sequence: Any
     head: Any
     explain: ExplainPath
+    memory: Memory = "scan"
 
 
 def take_apart(model: Any) -> Parts:
@@ -50,7 +54,8 @@ def take_apart(model: Any) -> Parts:
     except (ValueError, AttributeError, IndexError) as error:
         hint = "it needs a layer per_slice, and a layer head that holds a layer sequence"
         raise ExportError(f"the model cannot be taken apart: {error}", hint=hint) from error
-    return Parts(model, cnn, pool, sequence, head, _explain_path(pool, tuple(cnn.output_shape[1:])))
+    explain = _explain_path(pool, tuple(cnn.output_shape[1:]))
+    return Parts(model, cnn, pool, sequence, head, explain, _memory(sequence))
 
 
 def _nodes(model: Any) -> list[Any]:
@@ -64,3 +69,10 @@ def _explain_path(pool: Any, features: tuple[int, ...]) -> ExplainPath:
     embeddings, mean = np.asarray(pool(maps)), maps.mean(axis=(2, 3))
     same = embeddings.shape == mean.shape and np.allclose(embeddings, mean, atol=1e-5)
     return "pooled" if same else "general"
+
+
+def _memory(sequence: Any) -> Memory:
+    """``slice`` if ``sequence`` takes slices one by one."""
+    from hemo_core.keras_layers import PerSlice
+
+    return "slice" if any(isinstance(layer, PerSlice) for layer in sequence.layers) else "scan"
