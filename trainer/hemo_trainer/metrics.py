@@ -11,27 +11,11 @@ import numpy.typing as npt
 
 from hemo_core.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated, scan_logit
+from hemo_trainer.evaluation.intervals import Draws, Float64, Interval, Resampling, percentile, wilson
+from hemo_trainer.evaluation.ranking import rankings
 from hemo_trainer.predict import SeriesPrediction
 
-Float64 = npt.NDArray[np.float64]
-_RESAMPLES = 2000
-_SEED = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """JSON-ready, four decimals."""
-        return {name: round(getattr(self, name), 4) for name in ("value", "low", "high")}
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}–{self.high:.3f}]"
+_SETTINGS = Resampling()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,22 +57,31 @@ def auc_value(scored: Scored) -> float | None:
     return float(roc_auc_score(scored.labels, scored.logits))
 
 
-def auc(scored: Scored) -> Interval | None:
-    """ROC AUC with a percentile bootstrap over patients; None where only one class is present."""
-    from sklearn.metrics import roc_auc_score
+def precision_value(scored: Scored) -> float | None:
+    """Average precision, the area under the precision-recall curve; None where only one class is present."""
+    from sklearn.metrics import average_precision_score
 
+    if not 0 < scored.labels.sum() < len(scored.labels):
+        return None
+    return float(average_precision_score(scored.labels, scored.logits))
+
+
+def auc(scored: Scored, settings: Resampling = _SETTINGS) -> Interval | None:
+    """ROC AUC with a bootstrap over patients; None where only one class is present."""
     value = auc_value(scored)
     if value is None:
         return None
-    members = [np.flatnonzero(scored.patients == patient) for patient in np.unique(scored.patients)]
-    rng = np.random.default_rng(_SEED)
-    resampled = []
-    for _ in range(_RESAMPLES):
-        rows = np.concatenate([members[pick] for pick in rng.integers(len(members), size=len(members))])
-        if 0 < scored.labels[rows].sum() < len(rows):
-            resampled.append(float(roc_auc_score(scored.labels[rows], scored.logits[rows])))
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
+    draws = Draws.of(scored.patients, settings)
+    return percentile(value, draws, rankings(scored.labels, scored.logits, draws).auc)
+
+
+def average_precision(scored: Scored, settings: Resampling = _SETTINGS) -> Interval | None:
+    """Average precision with a bootstrap over patients; None where only one class is present."""
+    value = precision_value(scored)
+    if value is None:
+        return None
+    draws = Draws.of(scored.patients, settings)
+    return percentile(value, draws, rankings(scored.labels, scored.logits, draws).average_precision)
 
 
 def at_threshold(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
@@ -106,15 +99,6 @@ def at_threshold(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
             scored.labels, called, labels=[0, 1], target_names=["no hemorrhage", "hemorrhage"], zero_division=0
         ),
     }
-
-
-def wilson(hits: int, count: int) -> Interval:
-    """Wilson score interval of a proportion (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    z = 1.959964
-    share = hits / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def _rate(hits: int, count: int) -> dict[str, float] | None:

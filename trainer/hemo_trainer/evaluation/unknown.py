@@ -1,0 +1,135 @@
+"""What the figures do not say, worked out from the figures and the data themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+FEW_POSITIVES = 10
+FEW_EXAMS = 50
+
+_DEMOGRAPHICS = (
+    "Age, sex, scanner, indication and date are not part of the labelled data, so nothing is known about how the model "
+    "does for any group of people or machines."
+)
+_READERS = (
+    "No reader took part: whether anyone reads better or faster beside the model, and how often its output would "
+    "mislead, is not known."
+)
+_EXAM_LABEL = (
+    "An exam counts as positive if any of its slices with a certain label is: no reader labelled the exam as a whole, "
+    "and a bleed that no slice label names counts as none."
+)
+_RATERS = (
+    "How far readers agree about these labels was not measured: errors of the labels count as errors of the model."
+)
+_EXTERNAL = (
+    "The sources measured here are those that the model was fitted to. How it does at another hospital, on another "
+    "scanner or in another window is not known from this report."
+)
+
+
+def not_known(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
+    """``code``, ``text`` and the ``section`` of the page that it limits, most important first."""
+    sources = [group for group in evidence["groups"] if not group["pooled"]]
+    rows = [
+        *_about_protocol(evidence["about"]),
+        *(row for group in sources for row in _about_source(group)),
+        *_about_pooling(evidence["groups"]),
+        *_about_strata(evidence, sources),
+        *_about_methods(evidence),
+        ("no_demographics", "data", _DEMOGRAPHICS),
+        ("exam_labels", "data", _EXAM_LABEL),
+        ("no_rater_agreement", "data", _RATERS),
+        ("no_readers", "thresholds", _READERS),
+    ]
+    return [{"code": code, "section": section, "text": text} for code, section, text in rows]
+
+
+def _about_protocol(about: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if about["protocol"] in {"unknown", "validation", "out_of_fold"}:
+        yield f"protocol_{about['protocol']}", "method", about["protocol_text"]
+    if about["protocol"] != "external":
+        yield "no_external_data", "data", _EXTERNAL
+
+
+def _about_source(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    name, exam, piece = group["name"], group["exam"], group["slice"]
+    negatives = exam["count"] - exam["positive"]
+    if not negatives:
+        yield (
+            "no_exam_negatives",
+            "discrimination",
+            f"{name} holds no exam without a bleed: its exam AUC, specificity and predictive values are not known.",
+        )
+    if not exam["positive"]:
+        yield "no_exam_positives", "discrimination", f"{name} holds no exam with a bleed: its sensitivity is not known."
+    if exam["count"] < FEW_EXAMS:
+        yield (
+            "few_exams",
+            "discrimination",
+            f"{name} has {exam['count']} exams ({exam['positive']} with a bleed): read its intervals, not its figures.",
+        )
+    for unit, found in (("exam", exam), ("slice", piece)):
+        if found and found["auc"] and found["auc"]["low"] == found["auc"]["high"]:
+            text = (
+                f"{name}, {unit}s: the scores separate the classes, so bootstrap and DeLong give an AUC interval of no "
+                "width. That is a property of the methods in small data, not certainty."
+            )
+            yield "separated", "discrimination", text
+    if group["slices_uncertain"]:
+        text = (
+            f"{name}: {group['slices_uncertain']} of {group['slices']} slices have a doubtful label. They are left out "
+            "of every figure, and they are the hard ones."
+        )
+        yield "uncertain_labels", "data", text
+    if group["slices_boxed"]:
+        text = f"{name}: a slice counts as positive if the source drew a box on it. Blood without a box counts as none."
+        yield "labels_by_boxes", "data", text
+    if group["slices_grey"]:
+        text = (
+            f"{name}: {group['slices_grey']} of {group['slices']} slices are 8-bit pictures in a window that the "
+            "source chose, not Hounsfield units."
+        )
+        yield "grey_pictures", "data", text
+
+
+def _about_pooling(groups: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    if any(group["pooled"] and group["exam"] is None for group in groups):
+        text = "Exams are not pooled over sources: one source has one label only, so pooling would tell sources apart."
+        yield "exams_not_pooled", "discrimination", text
+
+
+def _about_strata(evidence: Mapping[str, Any], sources: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    strata = evidence["strata"]
+    named, measured = ({row["source"] for row in strata[kind]} for kind in ("subtype", "size"))
+    with_bleeds = [group["name"] for group in sources if group["exam"]["positive"]]
+    for name in with_bleeds:
+        if name not in named:
+            yield (
+                "no_subtypes",
+                "subgroups",
+                f"{name} names no subtypes: what kind of bleed is missed there is not known.",
+            )
+        if name not in measured:
+            text = f"{name} has neither boxes nor masks of bleeds: how sensitivity depends on size is not known there."
+            yield "no_sizes", "subgroups", text
+    for row in strata["subtype"]:
+        if row["slices"] < FEW_POSITIVES:
+            text = f"{row['source']} has {row['slices']} slices with {row['subtype']} blood: too few for a figure."
+            yield "few_of_subtype", "subgroups", text
+        elif row["patients"] < FEW_POSITIVES:
+            text = (
+                f"{row['source']}: all slices with {row['subtype']} blood come from {row['patients']} "
+                f"patient{'' if row['patients'] == 1 else 's'}."
+            )
+            yield "few_patients_of_subtype", "subgroups", text
+
+
+def _about_methods(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if not evidence["heatmaps"]:
+        text = "Whether the heat maps point at the blood was not measured here: take them as hints, never as outlines."
+        yield "no_heatmap_quality", "heatmaps", text
+    if not evidence["comparison"]:
+        precision = evidence["about"]["precision"]
+        yield "one_precision", "method", f"Only the {precision} graphs were run; graphs of other precision may differ."
