@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hemo_cli.console import print_fields, print_json
+from hemo_cli.console import err, out, plain, print_fields, print_json
 from hemo_cli.extras import need_extra
 from hemo_cli.options import json_option
+
+if TYPE_CHECKING:
+    from hemo_core.bundle import Bundle
+    from hemo_export.gates import GateResult
+
+_STYLES = {"passed": "green", "failed": "bold red", "not run": "yellow"}
+_REPORTED = ("parity", "gates", "variants")
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--out",
+    "folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("bundles"),
     show_default=True,
@@ -23,17 +33,57 @@ from hemo_cli.options import json_option
 @click.option("--version", "release", default="0.1.0", show_default=True, help="Semantic version of the bundle.")
 @click.option("--name", help="Name of the bundle. [default: the run's]")
 @json_option
-def export(run: Path, out: Path, release: str, name: str | None, as_json: bool) -> None:
+def export(run: Path, folder: Path, release: str, name: str | None, as_json: bool) -> None:
     """Export the training run RUN as a sealed bundle.
 
-    The bundle appears only when every check has passed. Needs the extra [export].
+    The bundle appears only when every gate has passed: valid graphs, the same numbers, labels and heat maps as the
+    Keras model. A smaller precision that fails its own gates is left out. What failed is kept in
+    OUT/NAME-VERSION.failed with a script for each failure. Needs the extra [export].
     """
     need_extra("export")
     from hemo_export.package import export_run
 
-    made = export_run(run, out, version=release, name=name)
+    made = export_run(run, folder, version=release, name=name, listener=_Progress())
     facts = {"path": str(made.path), "name": made.name, "version": made.version, "digest": made.digest}
     if as_json:
-        print_json({**facts, "parity": made.manifest.get("parity")})
+        print_json({**facts, **{key: made.manifest.get(key) for key in _REPORTED}})
         return
-    print_fields("exported: ONNX and Keras agree", facts)
+    _print_table(made)
+    print_fields("exported: ONNX answers as Keras does", facts)
+
+
+class _Progress:
+    """One line on standard error for each step and each gate."""
+
+    def __init__(self) -> None:
+        self._console = err()
+        self._began = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """Something begins."""
+        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/] {plain(text)}")
+
+    def gate(self, precision: str, result: GateResult) -> None:
+        """A gate finished."""
+        verdict = f"[{_STYLES[result.verdict]}]{result.verdict:<7}[/]"
+        self._console.print(f"{'':7} {verdict} {plain(precision)} {plain(result.in_words())}")
+
+    def left_out(self, precision: str, reason: str, left: str) -> None:
+        """A precision is not released."""
+        self._console.print(f"{'':7} [yellow]left out[/] {plain(precision)}: {plain(reason)}")
+        if left:
+            self._console.print(f"{'':16} [dim]to see it again: {plain(left)}[/]")
+
+
+def _print_table(made: Bundle) -> None:
+    from rich.table import Table
+
+    from hemo_export.table import COLUMNS, rows
+
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(COLUMNS):
+        table.add_column(column, justify="left" if not index else "right")
+    manifest: dict[str, Any] = dict(made.manifest)
+    for row in rows(manifest):
+        table.add_row(*(plain(cell) for cell in row))
+    out().print(table)

@@ -1,87 +1,83 @@
-"""A training run's folder → a sealed bundle."""
+"""A training run's folder → a sealed bundle that is proven to answer as the Keras model does."""
 
 from __future__ import annotations
 
-import json
+import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hemo_core import __version__
 from hemo_core.bundle import CNN, HEAD, MODEL, SEQUENCE, Bundle, open_bundle, seal
-from hemo_core.contract import InputContract, ScoringContract
 from hemo_core.errors import ExportError, MissingExtra
+from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import contract_text
 from hemo_core.keras_file import load_keras
+from hemo_export.answers import Respondent
+from hemo_export.gates import GateContext
 from hemo_export.graph import OPSET, cnn_graph, op_census, sequence_graph
-from hemo_export.parity import check_parity
+from hemo_export.listener import Listener, Silent
+from hemo_export.metadata import expected_metadata, write_metadata
+from hemo_export.page import PAGE, export_page
 from hemo_export.parts import Parts, take_apart
+from hemo_export.reference import KerasModel
+from hemo_export.release import judge_fp32, measured, release_variants
+from hemo_export.run_folder import RunFolder, read_run
+from hemo_export.task_data import TaskData, load_task_data
 
-RUN_FILE = "run.json"
 CARD = "MODEL_CARD.md"
 EVIDENCE = "evidence"
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
 _TRAINING = ("data", "seed", "architecture", "fit", "versions")
-_REQUIRED = ("name", "input", "scoring", "metrics", "data", "git_commit", "licence", "seed")
+_OPTIONAL = ("heatmaps",)
 
 
-def export_run(run_dir: Path, out: Path, *, version: str, name: str | None = None) -> Bundle:
+def export_run(
+    run_dir: Path,
+    out: Path,
+    *,
+    version: str,
+    name: str | None = None,
+    listener: Listener | None = None,
+    measure: bool = True,
+) -> Bundle:
     """Export a training run as the new folder ``out/<name>-<version>``.
 
-    The folder appears only when every gate has passed: the op census, the parity checks and the bundle's own
-    verification.
+    The folder appears only when every gate of fp32 has passed. A smaller precision that fails one of its own is left
+    out, and the bundle says why. What failed lies in ``out/<name>-<version>.failed``, with a script for each failure.
 
     Args:
-        run_dir: holds ``model.keras`` and ``run.json``; ``MODEL_CARD.md`` and ``evidence/`` are taken along.
+        run_dir: holds ``model.keras`` and ``run.json``; ``MODEL_CARD.md`` and ``evidence/`` are taken along,
+            ``parity.npz`` and ``calibration.npz`` are read and stay behind.
         out: folder that bundles lie in.
         version: semantic version of the bundle.
         name: of the bundle; default the run's.
+        listener: is told how it goes on.
+        measure: benchmark the precisions. Without, no worker chooses a smaller one by itself.
 
     Raises:
-        ExportError: the run is incomplete, the model has no faithful ONNX form, or the bundle exists already.
-        GatesFailed: ONNX and Keras differ.
+        ExportError: the run is incomplete, the model has no ONNX form, or the bundle exists already.
+        GatesFailed: the graphs do not answer as the Keras model does.
         MissingExtra: tf2onnx is not installed.
     """
     _require_tf2onnx()
     run = read_run(run_dir)
-    target = out / f"{name or run['name']}-{version}"
+    identity = {"name": name or str(run.content["name"]), "version": version}
+    target = out / f"{identity['name']}-{version}"
     if target.exists():
         raise ExportError("exists already", path=str(target), hint="a bundle is never overwritten; take a new version")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
         folder = Path(scratch) / target.name
         folder.mkdir()
-        _build(run_dir, run, folder, {"name": name or run["name"], "version": version})
+        _build(run, folder, identity, out / f"{target.name}.failed", listener or Silent(), measure=measure)
         folder.rename(target)
     return open_bundle(target)
-
-
-def read_run(run_dir: Path) -> dict[str, Any]:
-    """``run.json`` of a training run.
-
-    Raises:
-        ExportError: it is not there, is no JSON, or lacks a key.
-    """
-    path = run_dir / RUN_FILE
-    try:
-        run = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
-    except (OSError, ValueError) as error:
-        raise ExportError(
-            f"cannot be read: {error}", path=str(path), hint="is this a training run's folder?"
-        ) from error
-    absent = [key for key in _REQUIRED if key not in run]
-    if absent:
-        raise ExportError(f"lacks {', '.join(absent)}", path=str(path))
-    return dict(run)
-
-
-def _refuse(constant: str) -> None:
-    """JSON has no NaN, Python's does."""
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def library_versions() -> dict[str, str]:
@@ -95,43 +91,76 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def _build(run_dir: Path, run: Mapping[str, Any], folder: Path, identity: Mapping[str, str]) -> None:
-    """Write all files into ``folder``, seal them, check parity on the sealed bundle, and seal with the results."""
-    inputs, scoring = InputContract.from_json(run["input"]), ScoringContract.from_json(run["scoring"])
-    parts = take_apart(load_keras(run_dir / MODEL))
-    _check_shapes(parts, inputs, scoring)
-    contract = contract_text(inputs.to_json(), scoring.to_json())
+def gate_context(run: RunFolder, parts: Parts, bundle: Bundle, data: TaskData) -> GateContext:
+    """What the gates of fp32 look at: ``bundle`` beside the Keras model it came from."""
+    keras = KerasModel(parts)
+    reference = Respondent("Keras", keras, data, run.scoring)
+    explain = cache(lambda: Explainer(bundle))
+    return GateContext(run, parts, keras, bundle, "fp32", data, reference, explain)
+
+
+def _build(
+    run: RunFolder, folder: Path, identity: Mapping[str, str], failed: Path, listener: Listener, *, measure: bool
+) -> None:
+    """Write all files into ``folder``, judge every precision, and seal with the results."""
+    data = load_task_data(run)
+    listener.step("load the Keras model and trace its graphs")
+    parts = take_apart(load_keras(run.model, threads=os.cpu_count()))
+    _check_shapes(parts, run)
+    manifest = _write_fp32(run, parts, folder, identity)
+    listener.step(f"check fp32 against Keras on {data.in_words()}")
+    context = gate_context(run, parts, seal(folder, manifest), data)
+    results = judge_fp32(context, failed, listener)
+    variants = release_variants(context, manifest, results, failed, listener)
+    if measure:
+        listener.step("measure speed and memory")
+        variants = measured(seal(folder, {**manifest, "variants": variants}), variants)
+    numeric = next(result.figures for result in results if "max_abs_logit_difference" in result.figures)
+    complete = {
+        **manifest,
+        "variants": variants,
+        "gates": {"data": data.describe()},
+        "parity": {key: numeric[key] for key in ("max_abs_logit_difference", "logit_limit", "checks")},
+    }
+    (folder / PAGE).parent.mkdir(exist_ok=True)
+    (folder / PAGE).write_bytes(export_page(seal(folder, complete).manifest))
+    seal(folder, complete)
+
+
+def _write_fp32(run: RunFolder, parts: Parts, folder: Path, identity: Mapping[str, str]) -> dict[str, Any]:
+    """Both graphs, both Keras files and what is taken along; returns the manifest as far as it is known."""
+    contract = contract_text(run.input.to_json(), run.scoring.to_json())
     graphs = {CNN: cnn_graph(parts, contract), SEQUENCE: sequence_graph(parts, contract)}
     for file_name, proto in graphs.items():
         (folder / file_name).write_bytes(proto.SerializeToString())
+        write_metadata(folder / file_name, expected_metadata(run, identity["name"], identity["version"], "fp32"))
     parts.model.save(folder / MODEL)
     parts.head.save(folder / HEAD)
-    _take_along(run_dir, folder)
-    manifest = {
+    _take_along(run.path, folder)
+    content = run.content
+    return {
         **identity,
-        "labels": list(scoring.labels),
-        "input": inputs.to_json(),
-        "scoring": scoring.to_json(),
+        "labels": list(run.scoring.labels),
+        "input": run.input.to_json(),
+        "scoring": run.scoring.to_json(),
         "explain": {"method": "grad-cam", "path": parts.explain},
-        "training": {key: run[key] for key in _TRAINING if key in run},
-        "metrics": run["metrics"],
+        "training": {key: content[key] for key in _TRAINING if key in content},
+        "metrics": content["metrics"],
+        **{key: content[key] for key in _OPTIONAL if key in content},
         "libraries": library_versions(),
         "onnx": {"opset": OPSET, "operators": {name: op_census(proto) for name, proto in graphs.items()}},
-        "git_commit": run["git_commit"],
-        "licence": run["licence"],
+        "git_commit": content["git_commit"],
+        "licence": content["licence"],
     }
-    parity = check_parity(parts, seal(folder, manifest))
-    seal(folder, {**manifest, "parity": parity})
 
 
-def _check_shapes(parts: Parts, inputs: InputContract, scoring: ScoringContract) -> None:
+def _check_shapes(parts: Parts, run: RunFolder) -> None:
     """The contract must be the model's own."""
-    picture = (inputs.height, inputs.width, inputs.channels)
-    if tuple(parts.cnn.input_shape[1:]) != picture:
-        raise ExportError(f"run.json says {picture} for a slice, the model takes {parts.cnn.input_shape[1:]}")
-    if parts.sequence.output_shape[-1] != len(scoring.labels):
+    if tuple(parts.cnn.input_shape[1:]) != run.picture:
+        raise ExportError(f"run.json says {run.picture} for a slice, the model takes {parts.cnn.input_shape[1:]}")
+    if parts.sequence.output_shape[-1] != len(run.scoring.labels):
         raise ExportError(
-            f"run.json names {len(scoring.labels)} labels, the model has {parts.sequence.output_shape[-1]}"
+            f"run.json names {len(run.scoring.labels)} labels, the model has {parts.sequence.output_shape[-1]}"
         )
 
 

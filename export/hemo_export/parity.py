@@ -1,81 +1,66 @@
-"""The gate of every export: ONNX and Keras must give the same numbers, whatever the batch and the length."""
+"""The same input through the Keras model and through the exported graphs, and how far the outputs lie apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.bundle import Bundle
-from hemo_core.errors import GatesFailed
-from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
 from hemo_core.preprocess import to_input
-from hemo_export.parts import Parts
-from hemo_export.reference import full_gradcam
+from hemo_export.reference import KerasModel
 
 Float: TypeAlias = npt.NDArray[np.float32]
 
 LOGIT_LIMIT = 1e-4
-HEATMAP_LIMIT = 1e-3
 BATCHES, LENGTHS = (1, 3, 8), (1, 5, 40)
+ODD_SIZES = (1, 7, 13)
 _LONG = 400
 _JUNK = np.float32(1e3)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One comparison.
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """One input and both answers.
 
     Attributes:
         name: what was compared.
-        difference: greatest absolute difference; infinite where a number is not finite.
-        limit: what it must stay below.
+        output: the graphs' output: features, embedding or logits.
+        feeds: what went in, by the name of the graph's input; for logits from pictures ``slices`` with a leading axis
+            for scans.
+        found, expected: the graphs' answer and Keras's.
+        limit: what the difference must stay below; relative for features and embeddings that exceed 1.
     """
 
     name: str
-    difference: float
-    limit: float
+    output: str
+    feeds: Mapping[str, npt.NDArray[np.generic]]
+    found: Float
+    expected: Float
+    limit: float = LOGIT_LIMIT
+
+    @property
+    def difference(self) -> float:
+        """Greatest absolute difference; of features and embeddings in units of their greatest value, if above 1."""
+        scale = 1.0
+        if self.output != "logits" and self.expected.size:
+            scale = max(1.0, float(np.abs(self.expected).max()))
+        return difference(self.found, self.expected) / scale
+
+    @property
+    def by_label(self) -> tuple[float, ...]:
+        """Greatest absolute difference of each label's logits."""
+        count = self.expected.shape[-1]
+        return tuple(difference(self.found[..., at : at + 1], self.expected[..., at : at + 1]) for at in range(count))
 
     @property
     def passed(self) -> bool:
         """Whether the difference is below the limit."""
         return self.difference < self.limit
-
-
-def check_parity(parts: Parts, bundle: Bundle, *, seed: int = 0) -> dict[str, Any]:
-    """Compare a bundle's graphs, as a worker would run them, with the Keras model they came from.
-
-    Args:
-        parts: the Keras models.
-        bundle: the exported bundle.
-        seed: of the made-up pictures.
-
-    Returns:
-        What ``bundle.json`` records: the greatest differences and every check's own.
-
-    Raises:
-        GatesFailed: names every check that failed, after all of them ran.
-    """
-    checks = tuple(_all_checks(parts, bundle, np.random.default_rng(seed)))
-    failed = [f"{check.name}: {check.difference:.2e} (limit {check.limit:.0e})" for check in checks if not check.passed]
-    if failed:
-        raise GatesFailed(f"{len(failed)} of {len(checks)} comparisons failed: {'; '.join(failed)}")
-    return summarised(checks)
-
-
-def summarised(checks: tuple[Check, ...]) -> dict[str, Any]:
-    """Checks as ``bundle.json`` records them."""
-    logits = [check.difference for check in checks if check.name.startswith("logits")]
-    return {
-        "max_abs_logit_difference": max(logits),
-        "logit_limit": LOGIT_LIMIT,
-        "checks": {check.name: check.difference for check in checks},
-    }
 
 
 def difference(found: npt.ArrayLike, expected: npt.ArrayLike) -> float:
@@ -98,31 +83,34 @@ def pictures(rng: np.random.Generator, count: int, shape: tuple[int, int, int]) 
     return to_input(made)
 
 
-def _all_checks(parts: Parts, bundle: Bundle, rng: np.random.Generator) -> Iterator[Check]:
-    parts = _compiled(parts)
-    engine = Engine(bundle, device="cpu", threads=1)  # the same numbers as with more, and it shares the machine
-    shape = (bundle.input.height, bundle.input.width, bundle.input.channels)
+def comparisons(
+    keras: KerasModel, engine: Engine, shape: tuple[int, int, int], rng: np.random.Generator
+) -> Iterator[Comparison]:
+    """Batch × slices, pictures at the borders of what is possible, scans of many lengths in one batch, a very long one.
+
+    Args:
+        keras: the reference.
+        engine: the exported graphs.
+        shape: (H, W, C) of a slice.
+        rng: makes the pictures.
+    """
     for count in BATCHES:
         for length in LENGTHS:
             scans = pictures(rng, count * length, shape).reshape(count, length, *shape)
-            yield _logits(f"logits {count}x{length}", parts, engine, scans)
+            yield _from_pictures(f"logits {count}x{length}", keras, engine, scans)
     for name, scan in _extremes(rng, shape):
-        yield _logits(f"logits {name}", parts, engine, scan[None])
-    embeddings = _embeddings(engine, pictures(rng, 40, shape))
-    yield _ragged(parts, engine, embeddings, rng)
-    yield _long(parts, engine, embeddings, rng)
-    yield _heatmaps(parts, bundle, engine, pictures(rng, 5, shape))
+        yield _from_pictures(f"logits {name}", keras, engine, scan[None])
+    embeddings = _embeddings(engine, pictures(rng, max(LENGTHS), shape))
+    yield _ragged(keras, engine, embeddings, rng)
+    yield _long(keras, engine, embeddings, rng)
 
 
-def _compiled(parts: Parts) -> Parts:
-    """The whole model and its recurrent half as graphs: the very same numbers, many times faster than eagerly."""
-    import tensorflow as tf
-
-    def compiled(model: Any) -> Any:
-        signature = [tf.TensorSpec(model.inputs[0].shape, tf.float32)]
-        return tf.function(lambda values: model(values, training=False), input_signature=signature)
-
-    return replace(parts, model=compiled(parts.model), sequence=compiled(parts.sequence))
+def cnn_comparisons(keras: KerasModel, engine: Engine, slices: Float) -> Iterator[Comparison]:
+    """Both outputs of the CNN for ``(n, H, W, C)``, n at most the engine's batch."""
+    found, expected = engine.cnn(slices), keras.cnn(slices)
+    name, feeds = f"1x{len(slices)} of {engine.batch}", {"slices": slices}
+    yield Comparison(f"features {name}", "features", feeds, found.features, expected.features)
+    yield Comparison(f"embedding {name}", "embedding", feeds, found.embeddings, expected.embeddings)
 
 
 def _extremes(rng: np.random.Generator, shape: tuple[int, int, int]) -> Iterator[tuple[str, Float]]:
@@ -138,38 +126,32 @@ def _embeddings(engine: Engine, slices: Float) -> Float:
     return np.concatenate(parts)
 
 
-def _logits(name: str, parts: Parts, engine: Engine, scans: Float) -> Check:
-    """Pictures to logits, ``(scans, slices, H, W, C)``."""
+def _from_pictures(name: str, keras: KerasModel, engine: Engine, scans: Float) -> Comparison:
+    """Pictures ``(scans, slices, H, W, C)`` to logits, against the whole Keras model."""
     count, length = scans.shape[:2]
     embeddings = _embeddings(engine, scans.reshape(-1, *scans.shape[2:])).reshape(count, length, -1)
     found = engine.sequences(embeddings, np.full(count, length, np.int32))
-    expected = np.concatenate([np.asarray(parts.model(scan[None])) for scan in scans])
-    return Check(name, difference(found, expected), LOGIT_LIMIT)
+    return Comparison(name, "logits", {"slices": scans}, found, keras.logits(scans))
 
 
-def _ragged(parts: Parts, engine: Engine, embeddings: Float, rng: np.random.Generator) -> Check:
+def _ragged(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random.Generator) -> Comparison:
     """Scans of different lengths in one batch, padded with junk, against each alone in Keras."""
-    lengths = np.asarray([1, 2, 3, 5, 8, 21, 39, 40], np.int32)
-    batch = np.full((len(lengths), 40, embeddings.shape[-1]), _JUNK, np.float32)
+    lengths = np.asarray([1, 2, 3, 5, 8, 21, len(embeddings) - 1, len(embeddings)], np.int32)
+    batch = np.full((len(lengths), *embeddings.shape), _JUNK, np.float32)
     for row, length in enumerate(lengths):
         batch[row, :length] = rng.permutation(embeddings)[:length]
     found = engine.sequences(batch, lengths)
-    worst = 0.0
+    expected = np.zeros_like(found)
     for row, length in enumerate(lengths):
-        alone = np.asarray(parts.sequence(batch[row : row + 1, :length]))[0]
-        worst = max(worst, difference(found[row, :length], alone))
-    return Check("logits ragged", worst, LOGIT_LIMIT)
+        expected[row, :length] = keras.sequence(batch[row, :length])
+        found[row, length:] = 0  # logits of the padding mean nothing
+    return Comparison("logits ragged", "logits", {"embeddings": batch, "lengths": lengths}, found, expected)
 
 
-def _long(parts: Parts, engine: Engine, embeddings: Float, rng: np.random.Generator) -> Check:
+def _long(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random.Generator) -> Comparison:
     """One thin-slice scan."""
-    scan = rng.choice(embeddings, _LONG)
-    expected = np.asarray(parts.sequence(scan[None]))[0]
-    return Check(f"logits 1x{_LONG}", difference(engine.sequence(scan), expected), LOGIT_LIMIT)
-
-
-def _heatmaps(parts: Parts, bundle: Bundle, engine: Engine, slices: Float) -> Check:
-    """Grad-CAM by way of the ONNX feature maps against Grad-CAM on the whole Keras model."""
-    chosen = range(len(slices))
-    found = Explainer(bundle).heatmaps(engine.cnn(slices).features, chosen)
-    return Check("heat maps", difference(found, full_gradcam(parts, slices, chosen)), HEATMAP_LIMIT)
+    scan, lengths = rng.choice(embeddings, _LONG)[None], np.asarray([_LONG], np.int32)
+    feeds = {"embeddings": scan, "lengths": lengths}
+    return Comparison(
+        f"logits 1x{_LONG}", "logits", feeds, engine.sequences(scan, lengths), keras.sequence(scan[0])[None]
+    )

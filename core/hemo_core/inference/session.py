@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import CNN, Bundle
-from hemo_core.errors import BundleAltered, BundleSchema, DeviceError, MissingExtra
+from hemo_core.errors import BundleAltered, BundleSchema, DeviceError, MissingExtra, NonFinite, ScoringFailed
 from hemo_core.inference.precision import CPU, CUDA, Chosen, Precision, Wanted, choose_precision, variant_files
 from hemo_core.inference.scoring import require_finite
 
@@ -87,10 +87,15 @@ class Engine:
 
         Args:
             slices: float32 ``(n, H, W, C)`` in [0, 1], 1 ≤ n ≤ batch.
+
+        Raises:
+            NonFinite: a pixel is NaN or infinite; rectifiers and quantised operators would make a number of it.
         """
         count = slices.shape[0]
         if not 1 <= count <= self.batch or slices.shape[1:] != self._picture:
             raise ValueError(f"expected 1 to {self.batch} slices of {self._picture}, got {slices.shape}")
+        if not np.isfinite(slices).all():
+            raise NonFinite("a slice holds NaN or infinity")
         padded = np.zeros((self.batch, *self._picture), np.float32)
         padded[:count] = slices
         features, embeddings = self._cnn.run(["features", "embedding"], {"slices": padded})
@@ -106,8 +111,10 @@ class Engine:
             float32 logits ``(slices, L)``.
 
         Raises:
-            ScoringFailed: a logit is NaN or infinite.
+            ScoringFailed: an embedding or a logit is NaN or infinite.
         """
+        if not np.isfinite(embeddings).all():
+            raise ScoringFailed("the CNN gave embeddings that are no number", hint="score the scan on another device")
         logits = self.sequences(embeddings[None], np.asarray([embeddings.shape[0]], np.int32))[0]
         return require_finite(logits)
 

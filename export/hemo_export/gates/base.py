@@ -1,0 +1,149 @@
+"""What a gate is, what it is shown and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy.typing as npt
+
+from hemo_core.bundle import Bundle
+from hemo_core.inference.gradcam import Explainer
+from hemo_core.inference.precision import Precision, VariantFiles, variant_files
+from hemo_core.inference.session import Device, Engine
+from hemo_export.answers import OnnxModel, Respondent
+from hemo_export.parts import Parts
+from hemo_export.reference import KerasModel
+from hemo_export.run_folder import RunFolder
+from hemo_export.task_data import TaskData
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reproduction:
+    """What is needed to see one failure again, without the run and without the gates.
+
+    Attributes:
+        script: file of ``hemo_export/gates/scripts`` that shows it.
+        facts: what the script reads as JSON.
+        arrays: what it reads as ``.npz``: inputs, and the answers that were expected.
+    """
+
+    script: str
+    facts: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What one gate found.
+
+    Attributes:
+        name: of the gate.
+        passed: None where the gate could not run here, which is recorded as such and never as passed.
+        figure: what it measured, in a few words.
+        limit: what the figure is held against, in a few words.
+        detail: why it failed or did not run.
+        figures: what it measured, JSON-ready.
+        reproduce: how to see the failure again.
+        seconds: how long it took.
+    """
+
+    name: str
+    passed: bool | None
+    figure: str
+    limit: str = ""
+    detail: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    reproduce: Reproduction | None = None
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """One word, or two."""
+        return "not run" if self.passed is None else "passed" if self.passed else "failed"
+
+    def in_words(self) -> str:
+        """One line: name, figure, limit, reason."""
+        told = "; ".join(part for part in (self.figure, self.detail) if part)
+        limit = f" (limit {self.limit})" if self.limit else ""
+        return f"{self.name}: {told}{limit}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``bundle.json`` records."""
+        told = {"figure": self.figure, "limit": self.limit, "detail": self.detail}
+        return {"verdict": self.verdict, **{key: text for key, text in told.items() if text}, **dict(self.figures)}
+
+
+@dataclass(frozen=True)
+class GateContext:
+    """One precision of the bundle being built, and what it is held against.
+
+    Attributes:
+        run: the training run.
+        parts: the Keras models.
+        keras: the same, compiled.
+        bundle: the folder being built, sealed.
+        precision: which of its graphs are judged.
+        data: the scans that the models are asked about.
+        reference: whose answers count: the Keras model for fp32, fp32 for the others.
+        explain: gives the one explainer of the bundle's head.
+        threads: onnxruntime's threads; default as many as cores.
+    """
+
+    run: RunFolder
+    parts: Parts
+    keras: KerasModel
+    bundle: Bundle
+    precision: Precision
+    data: TaskData
+    reference: Respondent
+    explain: Callable[[], Explainer]
+    threads: int | None = None
+
+    @property
+    def files(self) -> VariantFiles:
+        """The graphs that are judged."""
+        return variant_files(self.bundle, self.precision)
+
+    @property
+    def graphs(self) -> tuple[str, str]:
+        """Their names in the bundle: CNN, sequence."""
+        return self.files.cnn, self.files.sequence
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Both graphs on the CPU, as a worker runs them."""
+        return self.engine_on("cpu")
+
+    @cached_property
+    def subject(self) -> Respondent:
+        """Who is judged, on the CPU."""
+        return self.respondent(self.engine)
+
+    def engine_on(self, device: Device, batch: int = 16) -> Engine:
+        """Both graphs in onnxruntime.
+
+        Raises:
+            HemoError: they do not load there.
+        """
+        return Engine(self.bundle, device=device, threads=self.threads, batch=batch, precision=self.precision)
+
+    def respondent(self, engine: Engine) -> Respondent:
+        """The graphs in ``engine``, as somebody to ask about :attr:`data`."""
+        name = f"{self.precision} on {engine.provider.removesuffix('ExecutionProvider')}"
+        return Respondent(name, OnnxModel(engine, self.explain()), self.data, self.bundle.scoring)
+
+
+class Gate(Protocol):
+    """One condition that every released graph meets."""
+
+    name: ClassVar[str]
+
+    def check(self, context: GateContext) -> GateResult:
+        """Measure and judge.
+
+        Raises:
+            HemoError: an expected way of not even being able to measure; counts as failed.
+        """

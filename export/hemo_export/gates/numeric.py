@@ -1,0 +1,119 @@
+"""Gates on the numbers: ONNX and Keras give the same, whatever the batch, the length and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hemo_export.gates.base import GateContext, GateResult, Reproduction
+from hemo_export.parity import LOGIT_LIMIT, ODD_SIZES, Comparison, cnn_comparisons, comparisons, difference, pictures
+
+HEATMAP_LIMIT = 1e-3
+_HEATMAP_SLICES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NumericParity:
+    """Every output over batch × slices × lengths × odd sizes × extreme pictures, against the Keras model.
+
+    Args:
+        seed: of the made-up pictures.
+    """
+
+    name: ClassVar[str] = "numeric parity"
+    seed: int = 0
+
+    def check(self, context: GateContext) -> GateResult:
+        """See :class:`hemo_export.gates.base.Gate`."""
+        labels = context.run.scoring.labels
+        checks: dict[str, float] = {}
+        by_output: dict[str, float] = {}
+        worst: Comparison | None = None
+        failed = 0
+        for comparison in self._all(context):
+            checks[comparison.name] = comparison.difference
+            for output, value in _outputs(comparison, labels):
+                by_output[output] = max(by_output.get(output, 0.0), value)
+            failed += not comparison.passed
+            if worst is None or comparison.difference > worst.difference:
+                worst = comparison
+        blamed = worst if failed else None
+        return GateResult(
+            self.name,
+            passed=blamed is None,
+            figure=f"{len(checks)} comparisons, logits differ by ≤ {_greatest(by_output, 'logits'):.1e}",
+            limit=f"{LOGIT_LIMIT:.0e}",
+            detail=f"{failed} of {len(checks)} failed, worst {blamed.name}: {blamed.difference:.2e}" if blamed else "",
+            figures={
+                "max_abs_logit_difference": _greatest(by_output, "logits"),
+                "logit_limit": LOGIT_LIMIT,
+                "outputs": by_output,
+                "checks": checks,
+            },
+            reproduce=_reproduction(context, blamed) if blamed else None,
+        )
+
+    def _all(self, context: GateContext) -> Iterator[Comparison]:
+        rng = np.random.default_rng(self.seed)
+        for size in ODD_SIZES:
+            engine = context.engine_on("cpu", batch=size)
+            yield from cnn_comparisons(context.keras, engine, pictures(rng, size, context.run.picture))
+        yield from cnn_comparisons(context.keras, context.engine, pictures(rng, 5, context.run.picture))
+        yield from comparisons(context.keras, context.engine, context.run.picture, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMapParity:
+    """Grad-CAM by way of the ONNX feature maps, as a worker draws it, against Grad-CAM on the whole Keras model.
+
+    Args:
+        seed: of the made-up pictures.
+    """
+
+    name: ClassVar[str] = "heat maps"
+    seed: int = 1
+
+    def check(self, context: GateContext) -> GateResult:
+        """See :class:`hemo_export.gates.base.Gate`."""
+        slices = pictures(np.random.default_rng(self.seed), _HEATMAP_SLICES, context.run.picture)
+        chosen = range(len(slices))
+        expected = context.keras.heatmaps(context.keras.cnn(slices).features, chosen)
+        found = context.explain().heatmaps(context.engine.cnn(slices).features, chosen)
+        apart = difference(found, expected)
+        facts = {"precision": context.precision, "limit": HEATMAP_LIMIT}
+        failed = Reproduction("compare_maps.py", facts, {"slices": slices, "maps": expected})
+        return GateResult(
+            self.name,
+            apart < HEATMAP_LIMIT,
+            f"maps in [0, 1] differ by ≤ {apart:.1e}",
+            f"{HEATMAP_LIMIT:.0e}",
+            figures={"largest_difference": apart},
+            reproduce=None if apart < HEATMAP_LIMIT else failed,
+        )
+
+
+def _outputs(comparison: Comparison, labels: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    """Each output's difference; logits by label, so that swapped labels show."""
+    if comparison.output != "logits":
+        yield comparison.output, comparison.difference
+        return
+    for label, value in zip(labels, comparison.by_label, strict=True):
+        yield f"logits {label}", value
+
+
+def _greatest(by_output: dict[str, float], prefix: str) -> float:
+    return max(value for output, value in by_output.items() if output.startswith(prefix))
+
+
+def _reproduction(context: GateContext, worst: Comparison) -> Reproduction:
+    facts: dict[str, Any] = {
+        "cnn": context.files.cnn,
+        "sequence": context.files.sequence,
+        "output": worst.output,
+        "comparison": worst.name,
+        "limit": worst.limit,
+    }
+    return Reproduction("compare_outputs.py", facts, {**worst.feeds, "expected": worst.expected})

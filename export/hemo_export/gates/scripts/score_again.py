@@ -1,0 +1,29 @@
+"""Opens the graphs and scores the task's scans again; ends in the error that kept a gate from measuring."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from hemo_core.inference.session import Engine
+from hemo_core.preprocess import to_input
+from hemo_export.gates.left import material, reopened
+
+
+def main() -> int:
+    """0 if all scans got a score; else the error speaks for itself."""
+    left = material(__file__)
+    pixels, scan = left.arrays["pixels"], left.arrays["scan"]
+    with reopened(left.folder) as bundle:
+        engine = Engine(bundle, device="cpu", precision=left.facts["precision"])
+        for number in np.unique(scan):
+            slices = to_input(pixels[scan == number])
+            parts = [engine.cnn(slices[at : at + engine.batch]) for at in range(0, len(slices), engine.batch)]
+            logits = engine.sequence(np.concatenate([part.embeddings for part in parts]))
+            sys.stdout.write(f"scan {number}: greatest logit {logits.max():.4f}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,123 @@
+"""Which precisions a bundle is released in: fp32 only with every gate passed, the others only where they follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from hemo_core.bundle import CNN, Bundle, seal
+from hemo_core.errors import ExportError, GatesFailed
+from hemo_core.inference.precision import PRECISIONS, Precision
+from hemo_export.bench import benchmarks
+from hemo_export.gates import FP32_GATES, VARIANT_GATES, Gate, GateContext, GateResult, failures, run_gates
+from hemo_export.gates.left import leave
+from hemo_export.listener import Listener
+from hemo_export.metadata import expected_metadata, write_metadata
+from hemo_export.task_data import calibration_pixels
+from hemo_export.variants import HALF_CNN, INT8_CNN, Variant, make_variants
+
+Results: TypeAlias = tuple[GateResult, ...]
+Entries: TypeAlias = dict[str, dict[str, Any]]
+
+
+def judge_fp32(context: GateContext, failed: Path, listener: Listener) -> Results:
+    """Run all gates of fp32.
+
+    Args:
+        context: see :func:`hemo_export.package.gate_context`.
+        failed: where to leave the graphs and a script for each failure.
+        listener: is told.
+
+    Raises:
+        GatesFailed: names all that failed.
+    """
+    results = _run(FP32_GATES, context, listener)
+    broken = failures(results)
+    if broken:
+        scripts = leave(failed, context.bundle.path, {"fp32": results})
+        raise GatesFailed(
+            f"{len(broken)} of {len(results)} gates failed: {in_words(broken)}",
+            path=str(failed),
+            hint=f"run to see a failure again: {', '.join(script.name for script in scripts)}",
+        )
+    return results
+
+
+def release_variants(
+    context: GateContext, manifest: Mapping[str, Any], fp32: Results, failed: Path, listener: Listener
+) -> Entries:
+    """Make the smaller precisions and keep those that pass.
+
+    Args:
+        context: of fp32, which has passed.
+        manifest: of the bundle so far.
+        fp32: the results of fp32's gates.
+        failed: where to leave what failed.
+        listener: is told.
+
+    Returns:
+        ``variants`` of ``bundle.json``. Files of a precision that is not released are gone from the folder.
+    """
+    folder = context.bundle.path
+    listener.step("make the smaller precisions")
+    made, reason = _make(context)
+    entries: Entries = {each.name: {**each.to_json(), "released": not reason, "reason": reason} for each in made}
+    entries["fp32"] = {**entries["fp32"], "released": True, "reason": "", "gates": recorded(fp32)}
+    if not reason:
+        bundle = seal(folder, {**manifest, "variants": entries})
+        ours = replace(context, bundle=bundle, reference=context.subject)
+        judged = {each.name: _judge(replace(ours, precision=each.name), listener) for each in made[1:]}
+        for precision, results in judged.items():
+            told = in_words(failures(results))
+            entries[precision] |= {"released": not told, "reason": told, "gates": recorded(results)}
+        if any(failures(results) for results in judged.values()):
+            leave(failed, folder, judged)
+    for name, entry in entries.items():
+        if not entry["released"]:
+            (folder / entry["cnn"]).unlink(missing_ok=True)
+            listener.left_out(name, entry["reason"], str(failed) if failed.is_dir() else "")
+    return entries
+
+
+def measured(bundle: Bundle, entries: Entries) -> Entries:
+    """``entries`` with a benchmark of each released precision, all measured in turns."""
+    released: list[Precision] = [precision for precision in PRECISIONS if entries.get(precision, {}).get("released")]
+    found = benchmarks(bundle, released)
+    return {
+        precision: {**entry, "benchmark": found[precision]} if precision in found else entry
+        for precision, entry in entries.items()
+    }
+
+
+def recorded(results: Results) -> dict[str, Any]:
+    """What ``bundle.json`` says of them, by gate."""
+    return {result.name: result.to_json() for result in results}
+
+
+def in_words(results: Results) -> str:
+    """One line."""
+    return "; ".join(result.in_words() for result in results)
+
+
+def _judge(context: GateContext, listener: Listener) -> Results:
+    listener.step(f"check {context.precision} against fp32")
+    return _run(VARIANT_GATES, context, listener)
+
+
+def _run(gates: tuple[Gate, ...], context: GateContext, listener: Listener) -> Results:
+    return run_gates(gates, context, lambda result: listener.gate(context.precision, result))
+
+
+def _make(context: GateContext) -> tuple[tuple[Variant, ...], str]:
+    """All precisions, named as their model is; or why there is only fp32."""
+    folder = context.bundle.path
+    try:
+        made = make_variants(folder, calibration_pixels(context.run))
+    except ExportError as error:
+        return (Variant("fp32", CNN), Variant("fp16", HALF_CNN), Variant("int8", INT8_CNN)), f"cannot be made: {error}"
+    for variant in made[1:]:
+        metadata = expected_metadata(context.run, context.bundle.name, context.bundle.version, variant.name)
+        write_metadata(folder / variant.cnn, metadata)
+    return made, ""
