@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hemo_trainer.evaluation.intervals import Interval, Resampling, clustered
+from hemo_trainer.evaluation.intervals import Draws, Interval, Resampling, percentile
 
 
 def clustered_mean(values: npt.ArrayLike, patients: Sequence[str]) -> Interval | None:
@@ -20,7 +20,8 @@ def clustered_mean(values: npt.ArrayLike, patients: Sequence[str]) -> Interval |
     numbers = np.asarray(values, np.float64)
     if numbers.size == 0:
         return None
-    return clustered(lambda rows: float(numbers[rows].mean()), np.asarray(patients), Resampling())
+    draws = Draws.of(np.asarray(patients), Resampling())
+    return percentile(float(numbers.mean()), draws, draws.means(numbers, np.ones(numbers.shape, np.bool_)))
 
 
 def mean_json(values: npt.ArrayLike, patients: Sequence[str]) -> dict[str, float | None] | None:
