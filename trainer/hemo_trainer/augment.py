@@ -12,19 +12,22 @@ Float = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
 
 
-def augment_sequence(pixels: Grey, config: AugmentConfig, rng: np.random.Generator) -> Float:
+def augment_sequence(pixels: Grey, config: AugmentConfig, rng: np.random.Generator, side: int | None = None) -> Float:
     """A changed copy of a sequence of slices.
 
     Args:
         pixels: uint8 ``(slices, H, W, C)``.
         config: strengths.
         rng: the only source of chance.
+        side: of the square result; the height of ``pixels`` by default.
 
     Returns:
-        float32 ``(slices, H, W, C)`` in [0, 1].
+        float32 ``(slices, side, side, C)`` in [0, 1].
     """
-    _, height, width, channels = pixels.shape
-    matrix = _random_affine(height, width, config, rng)
+    channels = pixels.shape[-1]
+    matrix = _random_affine(*pixels.shape[1:3], config, rng)
+    height, width = (side, side) if side else pixels.shape[1:3]
+    matrix *= height / pixels.shape[1]
     tone = None if rng.random() < config.untouched else _random_tone(config, rng)
     jpeg = int(rng.integers(30, 91)) if rng.random() < config.jpeg else None
     sigma = rng.random() * config.blur if rng.random() < 0.5 else 0.0  # noqa: PLR2004  half the sequences stay sharp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +12,7 @@ from hemo_core.contract import InputContract, Window
 from hemo_core.errors import SettingsError
 from hemo_trainer.model import Architecture
 
-Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "folder"]
+Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "rsna-2019", "cq500", "csv", "folder"]
 _Section = TypeVar("_Section")
 
 
@@ -22,15 +22,17 @@ class DataSource:
 
     Attributes:
         layout: how the folder is organised; names the adapter in :mod:`hemo_trainer.datasets`.
-        path: the folder; relative paths are relative to the TOML file.
+        path: the folder, or for ``csv`` the table; relative paths are relative to the TOML file.
         share: relative weight of this source when a batch is drawn.
         train_only: never score it (its patients are unknown).
+        skip_unreadable: leave missing and unreadable files out, and say so, instead of refusing to start.
     """
 
     layout: Layout
     path: str
     share: float = 1.0
     train_only: bool = False
+    skip_unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,38 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LesionConfig:
+    """Bleeds painted on training slices that show none, see :mod:`hemo_trainer.lesions`.
+
+    Attributes:
+        rate: share of sequences without hemorrhage that get a made-up bleed.
+        distractor_rate: share of them that get something that is none.
+        contrast: range of a bleed's grey, as the share of the way from brain to white.
+    """
+
+    rate: float = 0.0
+    distractor_rate: float = 0.0
+    contrast: tuple[float, float] = (0.2, 0.6)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """A first phase on the single slices of the ``train_only`` sources; cross-validation does it once for all folds.
+
+    Attributes:
+        steps: optimiser steps; 0 leaves the phase out.
+        slices: single slices a step.
+        side: pixels of the smaller picture it runs on.
+        learning_rate: peak of a warm-up and cosine schedule.
+    """
+
+    steps: int = 0
+    slices: int = 64
+    side: int = 128
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
 class FitConfig:
     """The optimisation.
 
@@ -111,6 +145,7 @@ class FitConfig:
         ema: momentum of the moving average of the weights that is validated and released.
         slice_weight, scan_weight, aux_weight: weights of the losses of slice logits, of the pooled scan logit and of
             the CNN's own auxiliary logit (training only).
+        subtype_weight: weight of the loss of the CNN's own subtype logits (training only; unknown ones count nothing).
         beta: sharpness of the scan logit.
         patience: epochs without a better validation score until training stops.
         target_sensitivity: slice and scan sensitivity on validation data that the threshold is locked at.
@@ -127,6 +162,7 @@ class FitConfig:
     slice_weight: float = 1.0
     scan_weight: float = 0.5
     aux_weight: float = 0.5
+    subtype_weight: float = 0.0
     beta: float = 1.0
     patience: int = 15
     target_sensitivity: float = 0.9
@@ -145,6 +181,8 @@ class TrainConfig:
     architecture: Architecture = field(default_factory=Architecture)
     batch: BatchConfig = field(default_factory=BatchConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    lesions: LesionConfig = field(default_factory=LesionConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     fit: FitConfig = field(default_factory=FitConfig)
 
     def to_json(self) -> dict[str, Any]:
@@ -166,7 +204,7 @@ def load_config(path: Path) -> TrainConfig:
 
 
 def _parse(data: Mapping[str, Any], path: Path) -> TrainConfig:
-    sections = {"input", "split", "architecture", "batch", "augment", "fit", "sources"}
+    sections = {"input", "split", "architecture", "batch", "augment", "lesions", "pretrain", "fit", "sources"}
     plain = {key: value for key, value in data.items() if key not in sections}
     sources = tuple(_source(row, path) for row in data.get("sources", ()))
     if not sources:
@@ -184,6 +222,8 @@ def _parse(data: Mapping[str, Any], path: Path) -> TrainConfig:
             "architecture": _section(Architecture, data.get("architecture", {}), path),
             "batch": _section(BatchConfig, data.get("batch", {}), path),
             "augment": _section(AugmentConfig, data.get("augment", {}), path),
+            "lesions": _section(LesionConfig, data.get("lesions", {}), path),
+            "pretrain": _section(PretrainConfig, data.get("pretrain", {}), path),
             "fit": _section(FitConfig, data.get("fit", {}), path),
         },
         path,
@@ -192,8 +232,7 @@ def _parse(data: Mapping[str, Any], path: Path) -> TrainConfig:
 
 def _source(row: Mapping[str, Any], path: Path) -> DataSource:
     source = _section(DataSource, row, path)
-    folder = (path.parent / source.path).resolve()
-    return DataSource(source.layout, str(folder), source.share, source.train_only)
+    return replace(source, path=str((path.parent / source.path).resolve()))
 
 
 def _input(row: Mapping[str, Any], path: Path) -> InputContract:

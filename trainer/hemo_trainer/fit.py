@@ -128,15 +128,7 @@ def _restore(model: object, out: Path) -> int:
 def _step_builder(config: TrainConfig, data: TrainingData) -> StepBuilder:
     shares = {data.source_names[number]: source.share for number, source in enumerate(config.sources)}
     sampler = Sampler(data.records, data.rows("train"), shares, config.batch)
-    return StepBuilder(
-        data.pixels,
-        data.records,
-        sampler,
-        batch=config.batch,
-        augment=config.augment,
-        smoothing=config.fit.label_smoothing,
-        seed=config.seed,
-    )
+    return StepBuilder(data.pixels, data.records, sampler, config)
 
 
 def validation_figures(config: TrainConfig, data: TrainingData, network: Network) -> Mapping[str, float]:

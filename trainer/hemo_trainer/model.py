@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import keras
 
 
+_MIRROR_STAGE = 2  # coarse enough that a head a few degrees askew still meets its other half
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """Hyper-parameters of the network.
@@ -22,8 +25,9 @@ class Architecture:
     Attributes:
         stem: channels of the strided first convolution.
         stages: output channels of the residual stages; each but the last halves the picture's side.
-        lstm, gru: units in each direction.
+        lstm, gru: units in each direction; 0 leaves the layer out.
         dense: units of the dense layer before the slice logit.
+        mirror: the third stage also sees its input mirrored, so that one half of the head is read against the other.
         dropout: rate before the recurrence and before the logit.
     """
 
@@ -32,6 +36,7 @@ class Architecture:
     lstm: int = 64
     gru: int = 48
     dense: int = 32
+    mirror: bool = False
     dropout: float = 0.3
 
 
@@ -87,45 +92,64 @@ def build_cnn(picture: tuple[int, int, int], arch: Architecture) -> keras.Model:
     x = _conv_norm(slices, arch.stem, kernel=5, strides=2, name="stem")  # (n, H/2, W/2, stem)
     for number, channels in enumerate(arch.stages):
         last = number == len(arch.stages) - 1
-        x = _residual_stage(x, channels, halve=not last, name=f"stage{number}")  # (n, side, side, channels)
+        x = _residual_stage(  # (n, side, side, channels)
+            x, channels, halve=not last, mirror=arch.mirror and number == _MIRROR_STAGE, name=f"stage{number}"
+        )
     return keras.Model(slices, x, name="cnn")
 
 
-def build_sequence(embedding: int, labels: int, arch: Architecture) -> keras.Model:
-    """Bidirectional LSTM, then bidirectional GRU, then dense: ``(s, t, K)`` → ``(s, t, L)``."""
+def build_sequence(embedding: int, labels: int, arch: Architecture, *, prefix: str = "") -> keras.Model:
+    """Bidirectional LSTM, then bidirectional GRU, then dense: ``(s, t, K)`` → ``(s, t, L)``.
+
+    ``prefix`` goes before every layer's name, where several such models are part of one.
+    """
     import keras
 
     layers = keras.layers
     embeddings = keras.Input((None, embedding), name="embeddings")  # (s, t, K)
     x = layers.Dropout(arch.dropout)(embeddings)
-    lstm = layers.LSTM(arch.lstm, return_sequences=True, name="lstm")
-    x = layers.Bidirectional(lstm, name="bi_lstm")(x)  # (s, t, 2·lstm)
-    gru = layers.GRU(arch.gru, return_sequences=True, name="gru")
-    x = layers.Bidirectional(gru, name="bi_gru")(x)  # (s, t, 2·gru)
-    x = layers.Concatenate(name="skip")([x, embeddings])  # (s, t, 2·gru + K)
-    x = layers.Dense(arch.dense, activation="relu", name="dense")(x)  # (s, t, dense)
+    if arch.lstm:
+        lstm = layers.LSTM(arch.lstm, return_sequences=True, name=f"{prefix}lstm")
+        x = layers.Bidirectional(lstm, name=f"{prefix}bi_lstm")(x)  # (s, t, 2·lstm)
+    if arch.gru:
+        gru = layers.GRU(arch.gru, return_sequences=True, name=f"{prefix}gru")
+        x = layers.Bidirectional(gru, name=f"{prefix}bi_gru")(x)  # (s, t, 2·gru)
+    if arch.lstm or arch.gru:
+        x = layers.Concatenate(name=f"{prefix}skip")([x, embeddings])  # (s, t, 2·gru + K)
+    x = layers.Dense(arch.dense, activation="relu", name=f"{prefix}dense")(x)  # (s, t, dense)
     x = layers.Dropout(arch.dropout)(x)
-    logits = layers.Dense(labels, name="logits")(x)  # (s, t, L)
-    return keras.Model(embeddings, logits, name="sequence")
+    logits = layers.Dense(labels, name=f"{prefix}logits")(x)  # (s, t, L)
+    return keras.Model(embeddings, logits, name=f"{prefix}sequence")
 
 
-def _conv_norm(x: Any, channels: int, *, kernel: int = 3, strides: int = 1, relu: bool = True, name: str) -> Any:
-    """Convolution, batch normalisation, optionally ReLU."""
+def _conv_norm(
+    x: Any, channels: int, *, kernel: int = 3, strides: int = 1, relu: bool = True, mirror: bool = False, name: str
+) -> Any:
+    """Convolution, batch normalisation, optionally ReLU; ``mirror`` adds a convolution of the left-right flipped input.
+
+    The second convolution starts at zero: it begins as the plain network, and learns symmetry where that helps.
+    """
     import keras
 
     layers = keras.layers
-    x = layers.Conv2D(channels, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+    y = layers.Conv2D(channels, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    if mirror:
+        flipped = keras.ops.take(x, list(range(x.shape[2] - 1, -1, -1)), axis=2)
+        conv = layers.Conv2D(
+            channels, kernel, strides, "same", use_bias=False, kernel_initializer="zeros", name=f"{name}_mirror"
+        )
+        y = layers.Add(name=f"{name}_sum")([y, conv(flipped)])
+    y = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(y)
+    return layers.ReLU(name=f"{name}_relu")(y) if relu else y
 
 
-def _residual_stage(x: Any, channels: int, *, halve: bool, name: str) -> Any:
+def _residual_stage(x: Any, channels: int, *, halve: bool, mirror: bool, name: str) -> Any:
     """Optionally max-pool to half the side, widen, and one residual block (He 2016, arXiv:1512.03385)."""
     import keras
 
     layers = keras.layers
     if halve:
         x = layers.MaxPooling2D(2, padding="same", name=f"{name}_pool")(x)
-    x = _conv_norm(x, channels, name=f"{name}_widen")
+    x = _conv_norm(x, channels, mirror=mirror, name=f"{name}_widen")
     y = _conv_norm(x, channels, relu=False, name=f"{name}_residual")
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))

@@ -53,7 +53,7 @@ class KerasSliceModel:
 
     def sequence(self, embeddings: Float) -> Float:
         """Recurrence over one series."""
-        logits: Float = np.asarray(self._network.sequence(embeddings[None], training=False), np.float32)[0]
+        logits: Float = np.asarray(self._network.sequence.predict_on_batch(embeddings[None]), np.float32)[0]
         return logits
 
 

@@ -37,6 +37,9 @@ class Sampler:
         train_rows: the rows of the training side.
         shares: relative weight of each source.
         config: how many of what.
+
+    Attributes:
+        config: as given.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Sampler:
         config: BatchConfig,
     ) -> None:
         self._records = records
-        self._config = config
+        self.config = config
         names = sorted({records[row].source for row in train_rows})
         self._pools = {
             name: _pool(records, [row for row in train_rows if records[row].source == name]) for name in names
@@ -56,10 +59,10 @@ class Sampler:
 
     def draw(self, rng: np.random.Generator) -> list[Rows]:
         """Sequences of rows for one step: sub-series first, then single slices."""
-        config = self._config
+        config = self.config
         sequences: list[Rows] = []
         with_series = [name for name, pool in self._pools.items() if pool.series]
-        if with_series:
+        if with_series and config.series_slices:
             length = int(rng.choice(config.lengths))
             drawn = config.series_slices // length
             sequences += [self._sub_series(self._source(with_series, rng), length, rng) for _ in range(drawn)]
@@ -71,12 +74,12 @@ class Sampler:
         return self._pools[names[int(rng.choice(len(names), p=weights / weights.sum()))]]
 
     def _single(self, pool: SourcePool, rng: np.random.Generator) -> int:
-        wants_positive = rng.random() < self._config.positive_share
+        wants_positive = rng.random() < self.config.positive_share
         rows = (pool.positives if wants_positive else pool.negatives) or pool.positives or pool.negatives
         return rows[int(rng.integers(len(rows)))]
 
     def _sub_series(self, pool: SourcePool, length: int, rng: np.random.Generator) -> Rows:
-        wants_positive = bool(pool.positive_series) and rng.random() < self._config.positive_series_share
+        wants_positive = bool(pool.positive_series) and rng.random() < self.config.positive_series_share
         choices: Sequence[int] = pool.positive_series if wants_positive else range(len(pool.series))
         series = pool.series[choices[int(rng.integers(len(choices)))]]
         last = max(0, len(series) - length)
