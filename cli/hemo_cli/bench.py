@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -13,7 +13,12 @@ from hemo_cli.extras import need_extra
 from hemo_cli.options import bundle_option, device_option, json_option, path_setting, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hemo_cli.contenders import Benchmark
+    from hemo_core.bundle import Bundle
+    from hemo_core.inference.precision import Precision
+    from hemo_core.inference.session import Device
 
 _NAMES = {
     "worker": "worker, files to reports",
@@ -26,18 +31,31 @@ _NAMES = {
 @click.argument("scans", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--phantoms", type=click.IntRange(1, 200), default=8, show_default=True, help="Without SCANS: so many.")
 @click.option("--rounds", type=click.IntRange(1, 50), default=3, show_default=True, help="Times each way is timed.")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Time these precisions of the model in turns, and nothing else. May be repeated.",
+)
 @bundle_option
 @device_option
 @json_option
 def bench(
-    scans: Path | None, phantoms: int, rounds: int, bundle: Path | None, device: str | None, as_json: bool
+    scans: Path | None,
+    phantoms: int,
+    rounds: int,
+    precisions: tuple[Precision, ...],
+    bundle: Path | None,
+    device: str | None,
+    as_json: bool,
 ) -> None:
     """Measure how fast this machine scores.
 
     Times the worker on SCANS (default: synthetic ones) in turns with its CNN alone and with the textbook way.
 
     The worker reads files and writes reports and overlays; the other two begin with slices already prepared. Worker
-    and textbook explain the same positive slices.
+    and textbook explain the same positive slices. With --precision, only the model's own speed and memory.
     """
     need_extra("worker")
     from hemo_worker.memory import keep_freed_memory
@@ -49,6 +67,9 @@ def bench(
     from hemo_core.bundle import open_bundle, released_bundle
 
     opened = open_bundle(path_setting("bundle", bundle) or released_bundle())
+    if precisions:
+        _bench_precisions(opened, precisions, cast("Device", setting("device", device) or "cpu"), as_json=as_json)
+        return
     with tempfile.TemporaryDirectory(prefix="hemo-bench-") as scratch:
         folder = scans or _phantoms(Path(scratch) / "phantoms", phantoms)
         chosen = setting("device", device) or "auto"
@@ -57,6 +78,38 @@ def bench(
         print_json(found.to_json())
         return
     _show(found)
+
+
+def _bench_precisions(bundle: Bundle, precisions: tuple[Precision, ...], device: Device, *, as_json: bool) -> None:
+    from hemo_export.bench import benchmarks
+
+    found = benchmarks(bundle, tuple(dict.fromkeys(precisions)), device=device)
+    if as_json:
+        print_json(
+            {"bundle": {"name": bundle.name, "version": bundle.version, "digest": bundle.digest}, "precisions": found}
+        )
+        return
+    _show_precisions(found)
+
+
+def _show_precisions(found: Mapping[Precision, Mapping[str, Any]]) -> None:
+    """A row each; the others' speed against the first one's."""
+    from rich.table import Table
+
+    base = next(iter(found.values()))
+    title = f"ms a slice, picture to logit, {base['provider']}, {base['threads']} threads"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("precision")
+    for batch in base["ms_per_slice"]:
+        table.add_column(f"batch {batch}", justify="right")
+    table.add_column("MiB", justify="right")
+    for precision, figures in found.items():
+        times = (
+            f"{spent:.2f} (×{base['ms_per_slice'][batch] / spent:.2f})"
+            for batch, spent in figures["ms_per_slice"].items()
+        )
+        table.add_row(precision, *times, str(figures["peak_mebibytes"]))
+    out().print(table)
 
 
 def _phantoms(folder: Path, count: int) -> Path:
@@ -73,7 +126,9 @@ def _phantoms(folder: Path, count: int) -> Path:
 def _show(found: Benchmark) -> None:
     from rich.table import Table
 
-    title = f"{found.scans} scans, {found.slices} slices, {found.explained} explained, {found.provider}"
+    title = (
+        f"{found.scans} scans, {found.slices} slices, {found.explained} explained, {found.provider}, {found.precision}"
+    )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("way")
     for name in ("slices/s", "fastest s", "slowest s", "CPU ms/slice"):

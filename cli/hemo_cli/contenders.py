@@ -50,6 +50,7 @@ class Benchmark:
 
     Attributes:
         provider: execution provider that ran the CNN.
+        precision: what it computed in; the textbook computes in fp32.
         scans, slices: scored in each round; ``slices`` are model slices.
         explained: positive slices with a heat map, the same in ``worker`` and ``textbook``.
         ways: ``worker`` reads files and writes reports and overlays; ``cnn`` (the ceiling) and ``textbook`` begin with
@@ -61,6 +62,7 @@ class Benchmark:
     """
 
     provider: str
+    precision: str
     scans: int
     slices: int
     explained: int
@@ -111,6 +113,7 @@ def _result(worker: _Worker, timed: Mapping[Way, Timing], rounds: int, explained
     cpu = {way: statistics.median(timing.cpu_seconds) for way, timing in timed.items()}
     return Benchmark(
         provider=worker.model.engine.provider,
+        precision=worker.model.engine.precision,
         scans=len(worker.scored),
         slices=worker.slices,
         explained=explained,

@@ -1,4 +1,4 @@
-"""How fast a bundle's precisions score on this CPU, and how much memory a process needs for it."""
+"""How fast a bundle's precisions score on this machine, and how much memory a process needs for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hemo_core.bundle import Bundle
 from hemo_core.errors import ExportError
 from hemo_core.inference.precision import Precision
-from hemo_core.inference.session import Engine
+from hemo_core.inference.session import Device, Engine
 
 Float: TypeAlias = npt.NDArray[np.float32]
 
@@ -26,14 +26,17 @@ _BUDGET_S = 2.0  # for one batch size, all precisions together
 _CHILD_S = 120.0
 
 
-def benchmarks(bundle: Bundle, precisions: Sequence[Precision]) -> dict[Precision, dict[str, Any]]:
+def benchmarks(
+    bundle: Bundle, precisions: Sequence[Precision], *, device: Device = "cpu"
+) -> dict[Precision, dict[str, Any]]:
     """Measure several precisions in turns, so that whatever else the machine does meets all of them.
 
     Timed is what a slice costs from picture to logit: the CNN on a batch, then the recurrent half on it as one scan.
 
     Args:
         bundle: holds the graphs.
-        precisions: what to measure; each on the CPU, with as many threads as cores.
+        precisions: what to measure, each with as many threads as cores.
+        device: what a bundle records is measured on the CPU.
 
     Returns:
         For each precision ``ms_per_slice`` by batch size, the median of at least three rounds;
@@ -41,7 +44,8 @@ def benchmarks(bundle: Bundle, precisions: Sequence[Precision]) -> dict[Precisio
         included); ``provider``; ``threads``; ``rounds``.
 
     Raises:
-        PrecisionRefused: the bundle does not hold one of them.
+        PrecisionRefused: the bundle does not hold one of them for this device.
+        DeviceError: the device did not come up.
         ExportError: the process whose memory is measured failed.
     """
     threads = os.cpu_count() or 1
@@ -49,7 +53,7 @@ def benchmarks(bundle: Bundle, precisions: Sequence[Precision]) -> dict[Precisio
     rounds: dict[str, int] = {}
     for batch in BATCHES:
         engines = {
-            precision: Engine(bundle, device="cpu", threads=threads, batch=batch, precision=precision)
+            precision: Engine(bundle, device=device, threads=threads, batch=batch, precision=precision)
             for precision in precisions
         }
         times = _in_turns(engines, _slices(bundle, batch))
@@ -59,7 +63,7 @@ def benchmarks(bundle: Bundle, precisions: Sequence[Precision]) -> dict[Precisio
     return {
         precision: {
             "ms_per_slice": spent[precision],
-            "peak_mebibytes": peak_mebibytes(bundle, precision),
+            "peak_mebibytes": peak_mebibytes(bundle, precision, device=device),
             "provider": engines[precision].provider,
             "threads": threads,
             "rounds": rounds,
@@ -73,13 +77,13 @@ def benchmark(bundle: Bundle, precision: Precision) -> dict[str, Any]:
     return benchmarks(bundle, (precision,))[precision]
 
 
-def peak_mebibytes(bundle: Bundle, precision: Precision) -> int:
+def peak_mebibytes(bundle: Bundle, precision: Precision, *, device: Device = "cpu") -> int:
     """Peak resident memory of a fresh process that scores the largest batch once, MiB.
 
     Raises:
         ExportError: the process failed.
     """
-    command = [sys.executable, "-m", "hemo_export.memory", str(bundle.path), precision, str(max(BATCHES))]
+    command = [sys.executable, "-m", "hemo_export.memory", str(bundle.path), precision, device, str(max(BATCHES))]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=_CHILD_S, check=False)
     if ran.returncode != 0:
         raise ExportError(f"its memory cannot be measured: {ran.stderr.strip()[-300:]}", path=str(bundle.path))

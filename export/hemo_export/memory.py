@@ -1,4 +1,4 @@
-"""``python -m hemo_export.memory BUNDLE PRECISION BATCH``: score one batch and print this process's peak memory, bytes.
+"""``python -m hemo_export.memory BUNDLE PRECISION DEVICE BATCH``: score one batch, print this process's peak bytes.
 
 A process of its own, because a peak cannot be taken back, and the exporter's own is TensorFlow's.
 """
@@ -20,11 +20,16 @@ def main(arguments: Sequence[str]) -> None:
 
     from hemo_core.bundle import open_bundle
     from hemo_core.inference.precision import Precision
-    from hemo_core.inference.session import Engine
+    from hemo_core.inference.session import Device, Engine
 
-    path, precision, batch = arguments
+    path, precision, device, batch = arguments
     bundle = open_bundle(Path(path))
-    engine = Engine(bundle, device="cpu", batch=int(batch), precision=cast("Precision", precision))
+    engine = Engine(
+        bundle,
+        device=cast("Device", device),
+        batch=int(batch),
+        precision=cast("Precision", precision),
+    )
     shape = (int(batch), bundle.input.height, bundle.input.width, bundle.input.channels)
     engine.sequence(engine.cnn(np.zeros(shape, np.float32)).embeddings)
     sys.stdout.write(f"{peak_bytes()}\n")
