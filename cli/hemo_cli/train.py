@@ -26,15 +26,41 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
 @click.option("--finish", is_flag=True, help="With --resume: train no further, finish with the best epoch so far.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs.")
+@click.option(
+    "--refit",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of `crossval` with the same configuration: fit to train and val patients; calibration, threshold "
+    "and figures come from its out-of-fold predictions.",
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Preprocessed slices. [default: OUT/cache]"
+)
 @json_option
-def train(config: Path, out: Path | None, resume: bool, finish: bool, tensorboard: bool, as_json: bool) -> None:
+def train(
+    config: Path,
+    out: Path | None,
+    resume: bool,
+    finish: bool,
+    tensorboard: bool,
+    refit: Path | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
     """Fit a model: configuration in, run folder out. Needs the extra [train]."""
     if finish and not resume:
         raise click.UsageError("--finish goes with --resume")
+    if refit and (resume or tensorboard):
+        raise click.UsageError("--refit goes with neither --resume nor --tensorboard")
     need_extra("train")
-    from hemo_trainer.fit import train as fit
+    run = out or Path("runs") / config.stem
+    if refit:
+        from hemo_trainer.refit import refit as fit_again
 
-    run = fit(config, out or Path("runs") / config.stem, resume=resume, finish=finish, tensorboard=tensorboard)
+        fit_again(config, run, crossval=refit, cache=cache or refit / "cache")
+    else:
+        from hemo_trainer.fit import train as fit
+
+        fit(config, run, resume=resume, finish=finish, tensorboard=tensorboard, cache=cache)
     if as_json:
         print_json({"run": str(run), "manifest": str(run / "run.json")})
         return

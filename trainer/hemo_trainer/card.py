@@ -11,10 +11,9 @@ _HEADER = """# Model card: {name}
 
 A CNN reads each slice, a bidirectional LSTM and then a bidirectional GRU read the slices in order. Output: one logit a
 slice for intracranial hemorrhage; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
-Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on validation patients.
+Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on {locked_on}.
 Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
-Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of epoch {kept}, the best on
-validation patients, were kept.
+Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of {kept} were kept.
 
 ## Training data
 
@@ -35,18 +34,38 @@ _LIMITS = """
 ## Read this before trusting a number
 
 - Few patients: see the intervals. The figures hold for scans like those of the named sources and for no others.
-- Validation patients chose the epoch, the temperature and the threshold, so their figures are optimistic. Test patients
-  chose none of them.
+- {chosen}
 - Sources labelled "phe-sich" hold bleeding patients only: their exam figures say nothing about specificity.
 - Single slices whose patients are unknown were used for training only and are never scored.
 - Licence of the weights: {licence}.
 """
+
+_CHOSEN_ON: Mapping[str, Mapping[str, str]] = {
+    "val": {
+        "locked_on": "validation patients",
+        "kept": "epoch {kept}, the best on validation patients,",
+        "caveat": (
+            "Validation patients chose the epoch, the temperature and the threshold, so their figures are optimistic. "
+            "Test\n  patients chose none of them."
+        ),
+    },
+    "out_of_fold": {
+        "locked_on": "out-of-fold predictions",
+        "kept": "the last epoch",
+        "caveat": (
+            "Out-of-fold figures are those of models fitted in the same way to other patients; the released weights "
+            "were fitted\n  to all patients but the test side's. Temperature and threshold were locked on these "
+            "predictions, so sensitivity and\n  specificity out of fold are optimistic. Test patients chose none of it."
+        ),
+    },
+}
 
 
 def model_card(run: Mapping[str, Any]) -> str:
     """Markdown from a run's manifest."""
     scoring, contract = run["scoring"], run["input"]
     windows = ", ".join(f"window {w['level']:g}/{w['width']:g} HU" for w in contract["windows"])
+    words = _CHOSEN_ON[run["chosen_on"]]
     header = _HEADER.format(
         name=run["name"],
         beta=scoring["beta"],
@@ -59,14 +78,15 @@ def model_card(run: Mapping[str, Any]) -> str:
         trained=run["epochs"]["trained"],
         planned=run["fit"]["epochs"],
         steps=run["fit"]["steps"],
-        kept=run["epochs"]["kept"],
+        kept=words["kept"].format(**run["epochs"]),
+        locked_on=words["locked_on"],
     )
     sources = "".join(
         f"| {row['source']} | {row['side']} | {row['patients'] or 'unknown'} | {row['slices']} "
         f"| {row['positive_slices']} |\n"
         for row in run["data"]["sources"]
     )
-    return header + sources + _figures(run["metrics"]) + _LIMITS.format(licence=run["licence"])
+    return header + sources + _figures(run["metrics"]) + _LIMITS.format(licence=run["licence"], chosen=words["caveat"])
 
 
 def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -89,7 +91,7 @@ def cross_validate(
     out.mkdir(parents=True, exist_ok=True)
     start = pretrained or pretrained_weights(config, data, out / "pretrained.weights.h5")
     scored = [record for side in sides for record in data.sides[side] if record.source not in data.train_only]
-    dealt = k_folds(scored, folds)
+    dealt = k_folds(scored, folds, groups=data.groups)
     everyone = {record.patient_key for record in data.records if record.source not in data.train_only}
     excluded = frozenset(everyone - frozenset().union(*dealt))
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -100,7 +102,12 @@ def cross_validate(
     ]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         list(pool.map(run_fold, todo))
-    description = {"folds": [sorted(one) for one in dealt], "sides": list(sides), "fingerprint": data.fingerprint}
+    description = {
+        "folds": [sorted(one) for one in dealt],
+        "sides": list(sides),
+        "fingerprint": data.fingerprint,
+        "ablate": ablate,
+    }
     (out / "crossval.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return out
 
@@ -113,16 +120,38 @@ def run_fold(job: FoldJob) -> None:
     config = load_config(job.config)
     data = load_data(config, config.input, job.cache)
     away = job.held_out | job.excluded
-    rows = [row for row, record in enumerate(data.records) if record.patient_key not in away]
+    rows = training_rows(data, away)
     job.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
     network, probes = fit_fixed(config, data, rows, job.pretrained, ablate=job.ablate)
     network.model.save_weights(job.out / "model.weights.h5")
+    fitted = time.monotonic()
     held_out = [record for record in data.records if record.patient_key in job.held_out]
     _write_predictions(job.out / "predictions.npz", network, probes, by_series(held_out), data)
+    cost = {
+        "seconds_fitting": round(fitted - began, 1),
+        "peak_mebibytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "threads": job.threads,
+        "slices": len(rows),
+    }
+    (job.out / "cost.json").write_text(json.dumps(cost) + "\n", encoding="utf-8")
+
+
+def training_rows(data: TrainingData, away: frozenset[str]) -> list[int]:
+    """Rows of every slice that was read by itself, but for those of the patients ``away``."""
+    return [
+        row for row, record in enumerate(data.records) if record.patient_key not in away and record.exam_label is None
+    ]
 
 
 def fit_fixed(
-    config: TrainConfig, data: TrainingData, rows: Sequence[int], pretrained: Path | None, *, ablate: bool = False
+    config: TrainConfig,
+    data: TrainingData,
+    rows: Sequence[int],
+    pretrained: Path | None,
+    *,
+    ablate: bool = False,
+    history: Path | None = None,
 ) -> tuple[Network, dict[str, Any]]:
     """Fit for the configured number of steps, looking at no score; the averaged weights are kept.
 
@@ -131,6 +160,7 @@ def fit_fixed(
         rows: what is trained on.
         pretrained: weights to start from.
         ablate: also fit the probes.
+        history: CSV file for the losses of each epoch.
 
     Returns:
         The network, and the probes by name.
@@ -154,8 +184,10 @@ def fit_fixed(
     builder: Any = StepBuilder(data.pixels, data.records, Sampler(data.records, rows, shares, config.batch), config)
     steps = Steps(ProbedSteps(builder, KINDS) if ablate else builder, config.fit.steps)
     callbacks = [keras.callbacks.TerminateOnNaN(), Reseed(config.seed, steps)]
-    history = model.fit(steps, epochs=config.fit.epochs, callbacks=callbacks, shuffle=False, verbose=2)
-    if not np.isfinite(history.history["loss"]).all():
+    if history:
+        callbacks.append(keras.callbacks.CSVLogger(history))
+    fitted = model.fit(steps, epochs=config.fit.epochs, callbacks=callbacks, shuffle=False, verbose=2)
+    if not np.isfinite(fitted.history["loss"]).all():
         raise TrainingError("the loss became NaN", hint="lower fit.learning_rate")
     return network, probes
 

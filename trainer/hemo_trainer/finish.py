@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hemo_core import __version__
 from hemo_core.contract import ScoringContract
@@ -15,6 +15,7 @@ from hemo_trainer.card import model_card
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, Split
+from hemo_trainer.handover import write_handover
 from hemo_trainer.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
 from hemo_trainer.model import Network
 from hemo_trainer.plots import plot_confusion, plot_roc, plot_samples
@@ -22,6 +23,7 @@ from hemo_trainer.predict import KerasSliceModel, SeriesPrediction, SliceModel, 
 
 WEIGHTS_LICENCE = "research use only, non-commercial (because of the training data); see LICENSE-WEIGHTS.md"
 Predictions = dict[str, list[SeriesPrediction]]
+ChosenOn = Literal["val", "out_of_fold"]
 
 
 def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: Path) -> None:
@@ -32,15 +34,46 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
         network: with the best weights.
         out: the run folder.
     """
-    predictions: dict[Split, Predictions] = {
-        side: predict_side(KerasSliceModel(network), data, side) for side in ("val", "test")
-    }
-    validated = [Validated(slice_scores(one), exam_scores(one, config.fit.beta)) for one in predictions["val"].values()]
+    chosen_on = predict_side(KerasSliceModel(network), data, "val")
+    write_run(config, data, network, out, chosen_on=("val", chosen_on), epochs=_epochs(out))
+
+
+def write_run(
+    config: TrainConfig,
+    data: TrainingData,
+    network: Network,
+    out: Path,
+    *,
+    chosen_on: tuple[ChosenOn, Predictions],
+    epochs: Mapping[str, int],
+) -> None:
+    """Lock calibration and threshold, score test patients once, write the run's files.
+
+    Args:
+        config, data: of the run.
+        network: with the weights to keep.
+        out: the run folder.
+        chosen_on: the predictions that calibration and threshold are locked on: those of validation patients, or
+            out-of-fold ones, where the network itself was fitted to these patients.
+        epochs: how many were ``trained``, and which was ``kept``.
+    """
+    name, chosen = chosen_on
+    predictions = {name: chosen, "test": predict_side(KerasSliceModel(network), data, "test")}
+    validated = [Validated(slice_scores(one), exam_scores(one, config.fit.beta)) for one in chosen.values()]
     scoring = lock_scoring(validated, config.labels, config.fit.beta, config.fit.target_sensitivity)
-    metrics = {side: measure(predictions[side], scoring) for side in ("val", "test")}
-    _write_evidence(predictions, scoring, metrics, data, out)
+    metrics = {side: measure(one, scoring) for side, one in predictions.items()}
+    _write_evidence(predictions, metrics, out)
+    plot_samples(
+        [one for series in chosen.values() for one in series], data, scoring.temperature, out / "sample_predictions.png"
+    )
     network.model.save(out / "model.keras")
-    run = {**_manifest(config, data, scoring, metrics), "epochs": _epochs(out)}
+    write_handover(data, out)
+    run = {
+        **_manifest(config, data, scoring, metrics),
+        "epochs": dict(epochs),
+        "chosen_on": name,
+        "scored_before": name == "out_of_fold",
+    }
     (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
 
@@ -76,10 +109,8 @@ def _figures(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
 
 
 def _write_evidence(
-    predictions: dict[Split, Predictions],
-    scoring: ScoringContract,
-    metrics: dict[str, dict[str, Any]],
-    data: TrainingData,
+    predictions: Mapping[str, Predictions],
+    metrics: Mapping[str, Mapping[str, Any]],
     out: Path,
 ) -> None:
     """Figures that show no picture go to ``evidence/``, which travels; pictures of patients stay in the run folder."""
@@ -106,8 +137,6 @@ def _write_evidence(
     ]
     (evidence / "classification_report.txt").write_text("\n".join(reports), encoding="utf-8")
     (evidence / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    validated = [prediction for one in predictions["val"].values() for prediction in one]
-    plot_samples(validated, data, scoring.temperature, out / "sample_predictions.png")
 
 
 def _manifest(

@@ -25,8 +25,9 @@ def redraw_curves(history: Path) -> None:
     groups = {
         "loss": [name for name in rows[0] if name == "loss" or name.endswith("_loss")],
         "validation AUC": [name for name in rows[0] if name.startswith("val_") or name == "score"],
-        "learning rate": ["learning_rate"],
+        "learning rate": [name for name in rows[0] if name == "learning_rate"],
     }
+    groups = {title: names for title, names in groups.items() if names}
     figure, axes = new_figure(1, len(groups), size=(15, 4))
     epochs = [int(row["epoch"]) for row in rows]
     for axis, (title, names) in zip(axes, groups.items(), strict=True):
