@@ -1,33 +1,68 @@
 """The model bundle: one folder with ONNX graphs, Keras models and ``bundle.json``, which seals every byte of it.
 
-The seal shows that nothing changed since it was set; it does not show who set it.
+The seal shows that nothing changed since it was set; a signature, ``bundle.sig``, shows who vouches for it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from hemo_core.contract import InputContract, ScoringContract
-from hemo_core.errors import BundleAltered, BundleMissing, BundleSchema, BundleUnsafe
+from hemo_core.errors import (
+    BundleAltered,
+    BundleIncomplete,
+    BundleLink,
+    BundleMissing,
+    BundleSchema,
+    BundleStowaway,
+    BundleUnsafe,
+    SignatureMalformed,
+)
 from hemo_core.keras_file import check_keras_file
+from hemo_core.keys import PublicKey
+from hemo_core.manifest import (
+    CNN,
+    HEAD,
+    LARGEST_MANIFEST,
+    MANIFEST,
+    MODEL,
+    REQUIRED_FILES,
+    SCHEMA_VERSION,
+    SEMANTIC_VERSION,
+    SEQUENCE,
+    SIGNATURE,
+    canonical,
+    parse_manifest,
+    seal_of,
+)
+from hemo_core.signing import LARGEST_SIGNATURE, Signature, check_signature
 
-SCHEMA_VERSION = 1
-MANIFEST = "bundle.json"
-CNN, SEQUENCE, HEAD, MODEL = "cnn.onnx", "sequence.onnx", "head.keras", "model.keras"
-REQUIRED_FILES = (CNN, SEQUENCE, HEAD, MODEL)
+__all__ = [
+    "CNN",
+    "HEAD",
+    "MANIFEST",
+    "MODEL",
+    "REQUIRED_FILES",
+    "SCHEMA_VERSION",
+    "SEQUENCE",
+    "SIGNATURE",
+    "Bundle",
+    "canonical",
+    "open_bundle",
+    "parse_manifest",
+    "released_bundle",
+    "seal",
+]
 
-_LARGEST_MANIFEST = 4 * 1024 * 1024
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-([0-9A-Za-z.-]+))?")
-_FIELDS = ("name", "version", "labels", "input", "scoring", "explain", "files", "seal")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_BEGINNING = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +76,8 @@ class Bundle:
         input: what the CNN expects.
         scoring: how logits become a label.
         manifest: the whole of ``bundle.json``.
+        signature: the content of ``bundle.sig``; None if the bundle is not signed.
+        signed_by: id of the trusted key whose signature was verified; empty if no key was asked for.
     """
 
     path: Path
@@ -50,6 +87,8 @@ class Bundle:
     input: InputContract
     scoring: ScoringContract
     manifest: Mapping[str, Any]
+    signature: Signature | None = None
+    signed_by: str = ""
 
     @property
     def pooled(self) -> bool:
@@ -70,73 +109,58 @@ class Bundle:
         return data
 
 
-def canonical(value: Mapping[str, Any]) -> bytes:
-    """The one spelling of a JSON object: sorted keys, two spaces, UTF-8, a newline at the end."""
-    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
 def seal(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     """Write ``bundle.json`` with the digest of every file in ``folder``, then open the result.
+
+    A signature that lies there is removed: it was about what ``bundle.json`` was before.
 
     Args:
         folder: holds the bundle's files and nothing else.
         manifest: name, version, labels, input, scoring, explain and whatever else is to be recorded.
 
     Raises:
-        BundleError: the folder or the manifest would not open as a bundle.
+        BundleError: the folder or the manifest would not open as a bundle, or a file holds a private key.
     """
-    files = {name: _describe(folder / name) for name in sorted(_walk(folder)) if name != MANIFEST}
+    names = sorted(set(_walk(folder)) - {MANIFEST, SIGNATURE})
+    for name in names:
+        _refuse_private_key(folder / name)
+    files = {name: _describe(folder / name) for name in names}
     content = {**manifest, "schema_version": SCHEMA_VERSION, "files": files}
-    content.pop("seal", None)
-    content["seal"] = _seal_of(content)
+    content["seal"] = seal_of(content)
+    (folder / SIGNATURE).unlink(missing_ok=True)
     (folder / MANIFEST).write_bytes(canonical(content))
     return open_bundle(folder)
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path, trusted: Sequence[PublicKey] = ()) -> Bundle:
     """Verify a bundle and describe it; no model is loaded.
 
     Args:
         path: a bundle's folder, or a ``.hemo`` file, which is unpacked into the user's cache first.
+        trusted: keys one of which must have signed it; none: a signature is not asked for.
 
     Raises:
         BundleMissing: no bundle there, or a sealed file is gone.
         BundleAltered: a byte differs, or a file is there that was not sealed.
         BundleSchema: ``bundle.json`` is malformed or newer than this version reads.
         BundleUnsafe: a link, a path outside the folder, or a Keras file that could run foreign code.
+        BundleUntrusted: no trusted key signed it, or its signature is not about it.
     """
     if path.is_file():
         from hemo_core.bundle_zip import unpack
 
-        return unpack(path)
+        return unpack(path, trusted=trusted)
     raw = _read_manifest(path)
     manifest = parse_manifest(raw, str(path / MANIFEST))
+    signature = _read_signature(path)
+    digest = hashlib.sha256(raw).hexdigest()
+    signed_by = check_signature(signature, digest, trusted, str(path))
     _verify_files(path, manifest["files"])
     for name in manifest["files"]:
         if name.endswith(".keras"):
             check_keras_file(path / name)
-    return _bundle(path, raw, manifest)
-
-
-def parse_manifest(raw: bytes, where: str) -> dict[str, Any]:
-    """Check the bytes of ``bundle.json`` without touching any other file.
-
-    Args:
-        raw: the bytes.
-        where: what to call them in messages.
-
-    Raises:
-        BundleSchema, BundleAltered, BundleUnsafe: see :func:`open_bundle`.
-    """
-    try:
-        manifest = json.loads(raw)
-    except ValueError as error:
-        raise BundleSchema(f"is no JSON: {error}", path=where) from error
-    _check_schema(manifest, where)
-    unsealed = {key: value for key, value in manifest.items() if key != "seal"}
-    if raw != canonical(manifest) or manifest["seal"] != _seal_of(unsealed):
-        raise BundleAltered("its content is not what was sealed", path=where, hint="fetch or export the bundle again")
-    return dict(manifest)
+    inputs, scoring = _contracts(manifest, str(path / MANIFEST))
+    return Bundle(path, manifest["name"], manifest["version"], digest, inputs, scoring, manifest, signature, signed_by)
 
 
 def released_bundle() -> Path:
@@ -157,85 +181,64 @@ def released_bundle() -> Path:
 
 def _release_order(folder: Path) -> tuple[tuple[int, ...], bool, str]:
     """Sort key: semantic version out of ``<name>-<version>``; a release comes after its pre-releases."""
-    match = re.search(rf"-{_VERSION.pattern}$", folder.name)
+    match = re.search(rf"-{SEMANTIC_VERSION.pattern}$", folder.name)
     if match is None:
         return (-1,), False, folder.name
     major, minor, patch, pre = match.groups()
     return (int(major), int(minor), int(patch)), pre is None, pre or ""
 
 
-def _bundle(path: Path, raw: bytes, manifest: Mapping[str, Any]) -> Bundle:
+def _contracts(manifest: Mapping[str, Any], where: str) -> tuple[InputContract, ScoringContract]:
     try:
-        inputs = InputContract.from_json(manifest["input"])
-        scoring = ScoringContract.from_json(manifest["scoring"])
-    except (KeyError, TypeError) as error:
-        raise BundleSchema(f"its input or scoring contract is malformed: {error}", path=str(path / MANIFEST)) from error
-    digest = hashlib.sha256(raw).hexdigest()
-    return Bundle(path, manifest["name"], manifest["version"], digest, inputs, scoring, manifest)
-
-
-def _check_schema(manifest: Any, where: str) -> None:
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema_version"), int):
-        raise BundleSchema("has no schema version", path=where)
-    version = manifest["schema_version"]
-    if version != SCHEMA_VERSION:
-        hint = "upgrade hemo-batch" if version > SCHEMA_VERSION else "export the model again"
-        raise BundleSchema(f"is of schema {version}, this version reads {SCHEMA_VERSION}", path=where, hint=hint)
-    absent = [name for name in _FIELDS if name not in manifest]
-    if absent:
-        raise BundleSchema(f"lacks {', '.join(absent)}", path=where)
-    if not (_matches(_NAME, manifest["name"]) and _matches(_VERSION, manifest["version"])):
-        raise BundleSchema("its name or semantic version is malformed", path=where)
-    if not isinstance(manifest["explain"], dict) or manifest["explain"].get("path") not in {"pooled", "general"}:
-        raise BundleSchema("its explain path is neither pooled nor general", path=where)
-    _check_files(manifest["files"], where)
-
-
-def _matches(pattern: re.Pattern[str], value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _check_files(files: Any, where: str) -> None:
-    """Each entry is ``relative path → {sha256, bytes}`` and stays inside the folder."""
-    if not isinstance(files, dict):
-        raise BundleSchema("its list of files is malformed", path=where)
-    for name, entry in files.items():
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or "\\" in name or "\0" in name or {"..", "."} & set(name.split("/")):
-            raise BundleUnsafe(f"names a file outside the bundle: {name!r}", path=where)
-        if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int) or entry["bytes"] < 0:
-            raise BundleSchema(f"its entry for {name} is malformed", path=where)
-        if not _matches(re.compile(r"[0-9a-f]{64}"), entry.get("sha256")):
-            raise BundleSchema(f"its digest for {name} is malformed", path=where)
-    absent = [name for name in REQUIRED_FILES if name not in files]
-    if absent:
-        raise BundleMissing(f"seals no {', '.join(absent)}", path=where)
+        return InputContract.from_json(manifest["input"]), ScoringContract.from_json(manifest["scoring"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleSchema(f"its input or scoring contract is malformed: {error}", path=where) from error
 
 
 def _read_manifest(folder: Path) -> bytes:
-    path = folder / MANIFEST
     if not folder.is_dir():
         raise BundleMissing("no such bundle", path=str(folder), hint="give a bundle's folder or a .hemo file")
+    raw = _read_plain(folder / MANIFEST, LARGEST_MANIFEST)
+    if raw is None:
+        raise BundleMissing(f"has no {MANIFEST}", path=str(folder), hint="is this the bundle's own folder?")
+    if len(raw) > LARGEST_MANIFEST:
+        raise BundleSchema("is too large for a manifest", path=str(folder / MANIFEST))
+    return raw
+
+
+def _read_signature(folder: Path) -> Signature | None:
+    raw = _read_plain(folder / SIGNATURE, LARGEST_SIGNATURE)
+    if raw is None:
+        return None
+    if len(raw) > LARGEST_SIGNATURE:
+        raise SignatureMalformed("is too large for a signature", path=str(folder / SIGNATURE))
+    return Signature.from_bytes(raw, str(folder / SIGNATURE))
+
+
+def _read_plain(path: Path, most: int) -> bytes | None:
+    """Up to one byte more than ``most``; None if nothing is there. A link is refused, never followed."""
     try:
         info = path.lstat()
-    except FileNotFoundError as error:
-        raise BundleMissing(f"has no {MANIFEST}", path=str(folder), hint="is this the bundle's own folder?") from error
+    except FileNotFoundError:
+        return None
     if not stat.S_ISREG(info.st_mode):
-        raise BundleUnsafe("is no plain file", path=str(path))
-    if info.st_size > _LARGEST_MANIFEST:
-        raise BundleSchema("is too large for a manifest", path=str(path))
-    return path.read_bytes()
+        raise BundleLink("is no plain file", path=str(path))
+    with path.open("rb") as file:
+        return file.read(most + 1)
 
 
 def _verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    there = set(_walk(folder)) - {MANIFEST}
+    there = set(_walk(folder)) - {MANIFEST, SIGNATURE}
     missing, extra = sorted(set(files) - there), sorted(there - set(files))
     if missing:
-        raise BundleMissing(f"sealed files are gone: {', '.join(missing)}", path=str(folder))
+        raise BundleIncomplete(f"sealed files are gone: {', '.join(missing)}", path=str(folder))
     if extra:
-        raise BundleAltered(f"files are there that were not sealed: {', '.join(extra)}", path=str(folder))
+        raise BundleStowaway(f"files are there that were not sealed: {', '.join(extra)}", path=str(folder))
     for name, entry in files.items():
-        _compare(folder / name, _describe(folder / name)["sha256"], entry["sha256"])
+        found = _describe(folder / name)
+        _compare(folder / name, found["sha256"], entry["sha256"])
+        if found["bytes"] != entry["bytes"]:
+            raise BundleSchema(f"states another length than it has: {name}", path=str(folder / MANIFEST))
 
 
 def _compare(path: Path, found: str, sealed: str) -> None:
@@ -249,6 +252,12 @@ def _describe(path: Path) -> dict[str, Any]:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": os.fstat(file.fileno()).st_size}
 
 
+def _refuse_private_key(path: Path) -> None:
+    with path.open("rb") as file:
+        if _PRIVATE_KEY.search(file.read(_BEGINNING)):
+            raise BundleUnsafe("is a private key, which has no place in a bundle", path=str(path))
+
+
 def _walk(folder: Path, prefix: str = "") -> Iterator[str]:
     """POSIX paths of all plain files below ``folder``; a link or a device is refused, never followed."""
     with os.scandir(folder) as entries:
@@ -259,8 +268,4 @@ def _walk(folder: Path, prefix: str = "") -> Iterator[str]:
             elif entry.is_file(follow_symlinks=False):
                 yield name
             else:
-                raise BundleUnsafe(f"{name} is a link or no plain file", path=str(folder))
-
-
-def _seal_of(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(content)).hexdigest()
+                raise BundleLink(f"{name} is a link or no plain file", path=str(folder))

@@ -4,33 +4,65 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hemo_core.errors import BundleMissing, BundleUnsafe, MissingExtra
+from hemo_core.errors import BundleCode, BundleMissing, BundleUnsafe, MissingExtra
+from hemo_core.safe_zip import check_archive
 
 _FORBIDDEN = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper"})
-_TRUSTED_ROOTS = frozenset({"keras", "builtins", "hemo_core"})
+_TRUSTED_ROOTS = frozenset({"keras", "builtins"})
+_OURS = "hemo_core.keras_layers"
+_NO_PARTS = frozenset({"utils", "config", "saving", "datasets", "applications", "callbacks", "export", "backend"})
+"""Parts of Keras that no layer lives in and that download, read or write files, or change how models are loaded."""
 _LARGEST_CONFIG = 32 * 1024 * 1024
 
 
 def check_keras_file(path: Path) -> None:
     """Refuse a ``.keras`` file whose layers could run code that is neither Keras's nor ours.
 
-    Only the zip's ``config.json`` is read; Keras is not imported.
+    Only the zip's directory and its ``config.json`` are read; Keras is not imported.
 
     Raises:
         BundleMissing: there is no such file.
-        BundleUnsafe: it holds a Lambda layer, an object of a foreign module, or is no Keras file at all.
+        BundleCode: it holds a Lambda layer, or an object of a foreign module or of a part of Keras that is no model's.
+        BundleUnsafe: it is no readable Keras file, or :func:`hemo_core.safe_zip.check_archive` refuses it.
     """
-    for node in _walk(_config(path)):
+    check_config(_config(path), path)
+
+
+def check_config(config: Any, path: Path) -> None:
+    """Refuse an architecture, as Keras writes it to JSON, that could run code that is neither Keras's nor ours.
+
+    Args:
+        config: the parsed JSON.
+        path: what to call the file in messages.
+
+    Raises:
+        BundleCode: see :func:`check_keras_file`.
+    """
+    for node in _walk(config):
         kind, module = node.get("class_name"), node.get("module")
-        if kind in _FORBIDDEN:
-            raise BundleUnsafe(f"holds a {kind} layer, which runs arbitrary code", path=str(path))
-        if isinstance(module, str) and module.split(".")[0] not in _TRUSTED_ROOTS:
-            raise BundleUnsafe(f"asks for {kind} of the foreign module {module}", path=str(path))
+        names = [name for name in (kind, node.get("registered_name")) if isinstance(name, str)]
+        for name in names:  # "layers.Lambda" of the module "keras" is a Lambda, too
+            if re.split(r"[.>]", name)[-1] in _FORBIDDEN:
+                raise BundleCode(f"holds a {name} layer, which runs arbitrary code", path=str(path))
+        if module is not None:
+            _check_module(module, kind, path)
+
+
+def _check_module(module: Any, kind: Any, path: Path) -> None:
+    """Keras joins module and class name with a dot and looks that up, so both are looked at."""
+    parts = f"{module}.{kind}".split(".")
+    if module != _OURS and (not isinstance(module, str) or parts[0] not in _TRUSTED_ROOTS):
+        raise BundleCode(f"asks for {kind} of the foreign module {module}", path=str(path))
+    if parts[0] == "keras" and not _NO_PARTS.isdisjoint(parts):
+        raise BundleCode(f"asks for {kind} of {module}, which is no part of a model", path=str(path))
 
 
 def load_keras(path: Path, *, threads: int | None = None) -> Any:
@@ -79,12 +111,13 @@ def quiet_tensorflow(threads: int | None = None) -> None:
 def _config(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path)
             if archive.getinfo("config.json").file_size > _LARGEST_CONFIG:
                 raise BundleUnsafe("its config.json is too large to be a model's", path=str(path))
             return json.loads(archive.read("config.json"))
     except FileNotFoundError as error:
         raise BundleMissing("no such file", path=str(path)) from error
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError, RecursionError) as error:
         raise BundleUnsafe(f"is no readable .keras file: {error}", path=str(path)) from error
 
 
