@@ -5,7 +5,7 @@ import pytest
 
 from hemo_trainer.augment import augment_sequence
 from hemo_trainer.batches import StepBuilder
-from hemo_trainer.config import AugmentConfig, BatchConfig
+from hemo_trainer.config import AugmentConfig, BatchConfig, FitConfig, TrainConfig
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.sampling import Sampler
 
@@ -23,7 +23,9 @@ def builder(augment: AugmentConfig = STILL) -> StepBuilder:
     ]
     pixels = np.stack([np.full((32, 32, 1), row, np.uint8) for row in range(len(records))])
     sampler = Sampler(records, range(len(records)), {"ward": 1.0}, BATCH)
-    return StepBuilder(pixels, records, sampler, batch=BATCH, augment=augment, smoothing=0.0, seed=1)
+    fit = FitConfig(label_smoothing=0.0)
+    config = TrainConfig("ward", (), seed=1, batch=BATCH, augment=augment, fit=fit)
+    return StepBuilder(pixels, records, sampler, config)
 
 
 def test_a_step_lays_slices_out_in_neighbouring_sequences():

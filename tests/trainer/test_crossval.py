@@ -1,0 +1,145 @@
+"""Cross-validation and refit on phantoms: who is trained on, who is scored, and where the figures come from."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hemo_core.contract import Window
+from hemo_core.errors import TrainingError
+from hemo_core.phantoms import PhantomSpec, make_phantom
+from hemo_core.preprocess import apply_window
+from hemo_trainer.config import load_config
+
+pytest.importorskip("tensorflow", reason="needs the train extra")
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+name = "phantom-folds"
+seed = 3
+[[sources]]
+layout = "folder"
+path = "ward"
+[[sources]]
+layout = "folder"
+path = "singles"
+train_only = true
+[split]
+val = 0.25
+test = 0.25
+[input]
+height = 48
+width = 48
+[architecture]
+stem = 4
+stages = [6, 8, 8]
+lstm = 4
+gru = 3
+dense = 4
+mirror = true
+[batch]
+series_slices = 8
+lengths = [2, 4]
+singles = 4
+[lesions]
+rate = 0.3
+distractor_rate = 0.2
+[pretrain]
+steps = 2
+slices = 8
+side = 32
+[fit]
+epochs = 2
+steps = 2
+warmup = 1
+subtype_weight = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folds")
+    for seed in range(18):
+        bleed = "intraparenchymal" if seed % 2 else "none"
+        phantom = make_phantom(PhantomSpec(seed, bleed=bleed, bleed_size=1.0, slices=4, rows=96, detail="fast"))
+        for number, (plane, blood) in enumerate(zip(phantom.hu, phantom.blood_voxels, strict=True)):
+            side = "Hemorrhage" if blood > 20 else "Normal"
+            is_single = seed >= 14
+            name = f"{seed}-{number}.png" if is_single else f"phantom{seed}/{number}.png"
+            path = folder / ("singles" if is_single else "ward") / side / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), apply_window(plane.astype(np.float32), Window(40, 120)))
+    path = folder / "folds.toml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folds(config: Path) -> Path:
+    from hemo_trainer.crossval import cross_validate
+
+    out = config.parent / "crossval"
+    return cross_validate(config, out, cache=config.parent / "cache", folds=3, jobs=2, ablate=True)
+
+
+def test_every_patient_but_the_test_sides_is_scored_once_by_a_model_that_never_saw_them(config: Path, folds: Path):
+    from hemo_trainer.crossval import read_predictions
+    from hemo_trainer.data import load_data
+
+    read = load_config(config)
+    data = load_data(read, read.input, config.parent / "cache")
+    expected = {r.patient_key for side in ("train", "val") for r in data.sides[side] if r.source == "ward"}
+    dealt = json.loads((folds / "crossval.json").read_text())["folds"]
+    assert sorted(patient for fold in dealt for patient in fold) == sorted(expected)
+    predictions = read_predictions(folds, data)
+    assert sorted(one.records[0].patient_key for one in predictions) == sorted(expected)
+    assert all(np.isfinite(one.logits).all() for one in predictions)
+    flipped = read_predictions(folds, data, "flipped")
+    assert not all(np.array_equal(a.logits, b.logits) for a, b in zip(predictions, flipped, strict=True))
+
+
+def test_the_ablation_gives_each_kind_its_figure_and_its_difference_to_the_cnn_alone(config: Path, folds: Path):
+    from hemo_trainer.oof import summarise
+
+    found = summarise(config, folds, cache=config.parent / "cache")
+    slices = found["figures"]["ward slices"]
+    assert set(slices) == {"plain", "averaged", "cnn", "lstm", "gru", "both", "shuffled"}
+    assert set(found["differences"]["ward slices"]) == {
+        "averaged − plain",
+        "lstm − cnn",
+        "gru − cnn",
+        "both − cnn",
+        "shuffled − cnn",
+    }
+    assert all(cost["seconds_fitting"] > 0 and cost["peak_mebibytes"] > 0 for cost in found["cost"])
+
+
+def test_a_refitted_model_takes_its_figures_from_the_folds(config: Path, folds: Path):
+    from hemo_trainer.refit import refit
+
+    out = refit(config, config.parent / "refit", crossval=folds, cache=config.parent / "cache")
+    run = json.loads((out / "run.json").read_text())
+    assert run["chosen_on"] == "out_of_fold"
+    assert run["scored_before"] is True
+    assert set(run["metrics"]) == {"out_of_fold", "test"}
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "out-of-fold predictions" in card
+    assert "Not a medical device" in card
+    for name in ("model.keras", "curves.png", "history.csv", "evidence/roc.png", "parity.npz", "calibration.npz"):
+        assert (out / name).stat().st_size > 0, name
+    with pytest.raises(TrainingError, match="not empty"):
+        refit(config, out, crossval=folds, cache=config.parent / "cache")
+
+
+def test_folds_that_hold_test_patients_cannot_choose_a_released_model(config: Path, folds: Path, tmp_path: Path):
+    from hemo_trainer.refit import refit
+
+    copy = tmp_path / "all"
+    shutil.copytree(folds, copy)
+    described = json.loads((copy / "crossval.json").read_text())
+    (copy / "crossval.json").write_text(json.dumps({**described, "sides": ["train", "val", "test"]}))
+    with pytest.raises(TrainingError, match="trained on test patients"):
+        refit(config, tmp_path / "run", crossval=copy, cache=config.parent / "cache")
