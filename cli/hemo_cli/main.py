@@ -26,6 +26,7 @@ COMMANDS = {
     "bundle": "hemo_cli.bundle:bundle",
     "train": "hemo_cli.train:train",
     "crossval": "hemo_cli.crossval:crossval",
+    "leakage": "hemo_cli.leakage:leakage",
     "evaluate": "hemo_cli.train:evaluate",
     "dataset": "hemo_cli.dataset:dataset",
     "export": "hemo_cli.export:export",

@@ -1,0 +1,47 @@
+"""``hemo-batch leakage``: what a split by slice instead of by patient does to a score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hemo_cli.console import print_fields, print_json
+from hemo_cli.extras import need_extra
+from hemo_cli.options import json_option
+
+
+@click.command()
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="TOML file that names the data and every hyper-parameter, as for `train`.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/leakage"),
+    show_default=True,
+    help="Folder for the figures and the plot.",
+)
+@click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Folds of either kind.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Preprocessed slices. [default: OUT/cache]"
+)
+@json_option
+def leakage(config: Path, out: Path, folds: int, cache: Path | None, as_json: bool) -> None:
+    """Score one configuration under a random split of slices and under a split by patient."""
+    need_extra("train")
+    from hemo_trainer.leakage import study
+
+    found = study(config, out, cache=cache or out / "cache", folds=folds)
+    if as_json:
+        print_json(found)
+        return
+    rows = {
+        f"{kind}, {name}": f"{one[name]['value']:.3f} [{one[name]['low']:.3f}, {one[name]['high']:.3f}]"
+        for kind, one in found.items()
+        for name in ("auc", "accuracy")
+    }
+    print_fields("the same network, two ways to split", {**rows, "plot": out / "leakage.png"})
