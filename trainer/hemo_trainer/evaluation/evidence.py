@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from hemo_core.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.wording import STATEMENT
+from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.about import About
 from hemo_trainer.evaluation.cases import worst_cases
 from hemo_trainer.evaluation.claim import claim_checklist
@@ -36,7 +36,7 @@ def evidence_from_predictions(
     *,
     about: About,
     resampling: Resampling | None = None,
-    sizes: Mapping[Path, float] | None = None,
+    sizes: Mapping[SliceRecord, float] | None = None,
     other: tuple[str, Sequence[SeriesPrediction]] | None = None,
     heatmaps: Mapping[str, Any] | None = None,
     cases: int = CASES,
@@ -48,7 +48,7 @@ def evidence_from_predictions(
         scoring: β, temperature and threshold to apply.
         about: model, data and protocol.
         resampling: of the bootstrap; default 2000 resamples with a fixed seed.
-        sizes: of bleeds, by picture (:func:`hemo_trainer.evaluation.sizes.bleed_sizes`).
+        sizes: of bleeds (:func:`hemo_trainer.evaluation.sizes.bleed_sizes`).
         other: name and predictions of the same series by another precision, to be compared with.
         heatmaps: quality of the heat maps, as in ``bundle.json``.
         cases: patients in each half of the gallery.

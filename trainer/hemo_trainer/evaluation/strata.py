@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hemo_core.contract import ScoringContract
-from hemo_trainer.datasets.record import SUBTYPES
+from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
 from hemo_trainer.evaluation.figures import rate
 from hemo_trainer.evaluation.intervals import Resampling, to_json
 from hemo_trainer.evaluation.items import ExamItem, SliceItem, scored_slices
@@ -43,7 +42,7 @@ def by_subtype(
 
 
 def by_size(
-    slices: Sequence[SliceItem], sizes: Mapping[Path, float], scoring: ScoringContract, settings: Resampling
+    slices: Sequence[SliceItem], sizes: Mapping[SliceRecord, float], scoring: ScoringContract, settings: Resampling
 ) -> list[dict[str, Any]]:
     """A row for each source and third of its measured bleeds, by share of the head's square that they take.
 
@@ -53,10 +52,10 @@ def by_size(
         scoring, settings: threshold and bootstrap.
     """
     rows = []
-    for source in sorted({item.record.source for item in slices if item.record.path in sizes}):
+    for source in sorted({item.record.source for item in slices if item.record in sizes}):
         of_source = [item for item in slices if item.record.source == source]
-        measured = [item for item in of_source if item.record.label and item.record.path in sizes]
-        shares = np.array([sizes[item.record.path] for item in measured])
+        measured = [item for item in of_source if item.record.label and item.record in sizes]
+        shares = np.array([sizes[item.record] for item in measured])
         edges = np.quantile(shares, [1 / 3, 2 / 3])
         place = np.searchsorted(edges, shares, side="left")
         for third, name in enumerate(_TERTILES):

@@ -1,0 +1,27 @@
+"""The report's sections in their order."""
+
+from __future__ import annotations
+
+from hemo_trainer.evaluation import content, limits
+from hemo_trainer.evaluation.content import Evidence
+from hemo_trainer.evaluation.document import Section
+
+
+def sections(evidence: Evidence) -> tuple[Section, ...]:
+    """All sections that these data allow."""
+    written = (
+        content.glance(evidence),
+        content.data(evidence),
+        content.discrimination(evidence),
+        content.thresholds(evidence),
+        content.calibration(evidence),
+        content.decision(evidence),
+        limits.subgroups(evidence),
+        limits.cases(evidence),
+        limits.heatmaps(evidence),
+        limits.comparison(evidence),
+        limits.unknown(evidence),
+        limits.method(evidence),
+        limits.checklist(evidence),
+    )
+    return tuple(section for section in written if section is not None)
