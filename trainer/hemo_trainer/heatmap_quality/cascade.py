@@ -81,7 +81,7 @@ def stages_of(cnn: Any, head: Any) -> tuple[Stage, ...]:
 
 def _merged(groups: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The same layers in at most six groups: each stage costs a pass through the CNN."""
-    size = -(-len(groups) // _MOST_CNN_STAGES)
+    size = max(1, -(-len(groups) // _MOST_CNN_STAGES))
     for first in range(0, len(groups), size):
         part = groups[first : first + size]
         name = part[0][0] if len(part) == 1 else f"{part[0][0]} … {part[-1][0]}"

@@ -27,7 +27,7 @@ Grey = npt.NDArray[np.uint8]
 
 _COLUMNS = 6
 _BOX_COLOUR = (255, 220, 120)  # BGR
-_PHANTOM = PhantomSpec(21, bleed="intraparenchymal", bleed_size=1.5, slices=12, spacing_mm=10, rows=256, detail="fast")
+_PHANTOM = PhantomSpec(21, bleed="intraparenchymal", bleed_size=0.8, slices=12, spacing_mm=10, rows=256, detail="fast")
 
 
 def plot_box_examples(
