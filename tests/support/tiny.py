@@ -7,13 +7,14 @@ between slices and between scans, and phantoms get every label. It tells blood f
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hemo_core.bundle import Bundle
+from hemo_core.bundle import CNN, MANIFEST, Bundle, seal
 from hemo_core.contract import InputContract, ScoringContract
 from hemo_core.keras_file import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
@@ -31,7 +32,17 @@ def write_bundle(out: Path, version: str = "0.0.1") -> Bundle:
     run = out / "run"
     run.mkdir(parents=True, exist_ok=True)
     write_run(run, tiny_network())
-    return export_run(run, out, version=version)
+    return export_run(run, out, version=version, measure=False)  # so that auto means fp32
+
+
+def fp32_only(bundle: Path, folder: Path) -> Bundle:
+    """A copy in ``folder`` without any other precision."""
+    shutil.copytree(bundle, folder)
+    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    for entry in manifest.pop("variants", {}).values():
+        if entry["cnn"] != CNN:
+            (folder / entry["cnn"]).unlink(missing_ok=True)
+    return seal(folder, manifest)
 
 
 def write_run(run: Path, network: Network) -> None:

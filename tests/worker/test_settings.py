@@ -24,12 +24,14 @@ def test_the_environment_fills_the_gaps():
         "HEMO_ROOTS": "scans=/s",
         "HEMO_WORKER_LEASE_S": "7.5",
         "HEMO_METRICS_PORT": "9",
+        "HEMO_PRECISION": "int8",
     }
     settings = worker_settings(Sources(environ, {}), bundle=Path("b"))
-    assert (settings.broker, settings.lease_s, settings.metrics_port, settings.bundle) == (
+    assert (settings.broker, settings.lease_s, settings.metrics_port, settings.precision, settings.bundle) == (
         "redis://e",
         7.5,
         9,
+        "int8",
         Path("b"),
     )
 
@@ -40,7 +42,16 @@ def test_a_worker_needs_a_broker():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"device": "tpu"}, {"batch": 0}, {"threads": 0}, {"lease_s": -1.0}, {"readers": 0}, {"ahead": 0}]
+    "wrong",
+    [
+        {"device": "tpu"},
+        {"precision": "bf16"},
+        {"batch": 0},
+        {"threads": 0},
+        {"lease_s": -1.0},
+        {"readers": 0},
+        {"ahead": 0},
+    ],
 )
 def test_nonsense_is_refused(wrong):
     with pytest.raises(SettingsError):
