@@ -223,7 +223,7 @@ def read_predictions(out: Path, data: TrainingData, kind: str = "plain") -> list
 
 def slice_key(record: SliceRecord) -> str:
     """Identifier of a slice over all sources."""
-    return f"{record.patient_key}/{record.order}"
+    return f"{record.series_key}/{record.order}"
 
 
 def _write_predictions(

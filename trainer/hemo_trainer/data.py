@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,21 @@ import numpy.typing as npt
 
 from hemo_core.contract import InputContract
 from hemo_core.errors import DatasetError
-from hemo_trainer.cache import cached_slices
-from hemo_trainer.config import TrainConfig
-from hemo_trainer.datasets import SliceRecord, by_series, fingerprint, read_source
-from hemo_trainer.datasets.record import Split
-from hemo_trainer.split import split_hash, split_records
+from hemo_trainer.cache import cache_key, readable_slices
+from hemo_trainer.config import DataSource, TrainConfig
+from hemo_trainer.datasets import (
+    Problem,
+    SliceRecord,
+    by_series,
+    fingerprint,
+    read_dataset,
+    source_name,
+)
+from hemo_trainer.datasets.reading import refuse
+from hemo_trainer.datasets.record import Reference, Split
+from hemo_trainer.datasets.thin import average_thin
+from hemo_trainer.duplicates import Twin, find_twins, hash_pictures, of_other_patients, patient_groups
+from hemo_trainer.split import refuse_shared_pictures, split_hash, split_records
 
 Grey = npt.NDArray[np.uint8]
 
@@ -28,24 +41,28 @@ class TrainingData:
         records: every slice; rows of ``pixels``.
         pixels: uint8 ``(records, H, W, C)``, memory-mapped.
         sides: records of each side.
-        row_of: the row of each picture.
+        row_of: the row of each slice, by its ``reference``.
         source_names: name of each source of the configuration, in its order.
         train_only: names of sources that must never be scored.
         fingerprint, split_hash: sha256 of the data and of the split.
+        groups: the group of each patient that shares pictures with another, by patient key.
+        skipped: files that were left out because the configuration says so.
     """
 
     records: tuple[SliceRecord, ...]
     pixels: Grey
     sides: dict[Split, list[SliceRecord]]
-    row_of: dict[Path, int]
+    row_of: dict[Reference, int]
     source_names: tuple[str, ...]
     train_only: frozenset[str]
     fingerprint: str
     split_hash: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Problem, ...] = ()
 
     def rows(self, side: Split) -> list[int]:
-        """Rows of one side."""
-        return [self.row_of[record.path] for record in self.sides[side]]
+        """Rows of one side whose slices were read, each by itself; exams read as a whole teach nothing about slices."""
+        return [self.row_of[record.reference] for record in self.sides[side] if record.exam_label is None]
 
     def scored_series(self, side: Split) -> dict[str, list[tuple[SliceRecord, ...]]]:
         """Series of one side by source, without sources that are for training only."""
@@ -55,30 +72,68 @@ class TrainingData:
 
     def pixels_of(self, record: SliceRecord) -> Grey:
         """Model input of one of the records, uint8 ``(H, W, C)``."""
-        return np.asarray(self.pixels[self.row_of[record.path]])
+        return np.asarray(self.pixels[self.row_of[record.reference]])
 
 
 def load_data(config: TrainConfig, contract: InputContract, cache: Path) -> TrainingData:
     """Read every source, split by patient, preprocess (or find it done) for ``contract``.
 
     Raises:
-        DatasetError: a source is unusable, or a side that training needs is empty.
-        PatientLeak: a patient is on two sides.
+        DatasetError: a source is unusable, files are missing or unreadable, or a side that training needs is empty.
+        PatientLeak: a patient, or a picture under two patients' names, is on two sides.
     """
-    records: Sequence[SliceRecord] = [record for source in config.sources for record in read_source(source)]
-    sides = split_records(records, config.split)
+    names = source_names(config.sources)
+    listed, missing = _listed(config.sources, contract, cache)
+    split_records(listed, config.split)  # a leak by name is told before anything is decoded
+    may_skip = frozenset(name for name, source in zip(names, config.sources, strict=True) if source.skip_unreadable)
+    records, pixels, unreadable = readable_slices(listed, contract, cache, may_skip)
+    twins = cached_twins(records, pixels, cache / f"twins-{cache_key(records, contract)}.json")
+    groups = patient_groups(records, twins)
+    sides = split_records(records, config.split, groups)
+    refuse_shared_pictures(sides, records, twins)
     for side in ("train", "val"):
         if not any(record.certain for record in sides[side]):
             raise DatasetError(f"no patient is on the {side} side", hint="add patients or change [split]")
-    names = tuple(Path(source.path).name if source.layout == "folder" else source.layout for source in config.sources)
-    train_only = frozenset(name for name, source in zip(names, config.sources, strict=True) if source.train_only)
     return TrainingData(
         tuple(records),
-        cached_slices(records, contract, cache),
+        pixels,
         sides,
-        {record.path: row for row, record in enumerate(records)},
+        {record.reference: row for row, record in enumerate(records)},
         names,
-        train_only,
+        frozenset(name for name, source in zip(names, config.sources, strict=True) if source.train_only),
         fingerprint(records),
         split_hash(sides),
+        groups,
+        (*missing, *unreadable),
     )
+
+
+def source_names(sources: Sequence[DataSource]) -> tuple[str, ...]:
+    """What records call each source. Raises DatasetError if two have one name: their patients would be mixed up."""
+    names = tuple(source_name(source) for source in sources)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DatasetError(f"two sources are named {twice[0]}", hint="rename one of the folders or tables")
+    return names
+
+
+def cached_twins(records: Sequence[SliceRecord], pixels: Grey, path: Path) -> list[Twin]:
+    """Pictures that two patients share, found in ``path`` or looked for and written there."""
+    if path.is_file():
+        return [Twin(*row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    twins = of_other_patients(records, list(find_twins(hash_pictures(pixels))))
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    partial.write_text(json.dumps([astuple(twin) for twin in twins]), encoding="utf-8")
+    partial.replace(path)
+    return twins
+
+
+def _listed(
+    sources: Sequence[DataSource], contract: InputContract, cache: Path
+) -> tuple[list[SliceRecord], list[Problem]]:
+    """Records of all sources, thin series averaged, and the problems of sources that may leave files out."""
+    readings = [(source, read_dataset(source, cache)) for source in sources]
+    refuse([one for source, reading in readings if not source.skip_unreadable for one in reading.problems])
+    records = [record for _, reading in readings for record in reading.records]
+    problems = [one for _, reading in readings for one in reading.problems]
+    return average_thin(records, contract.slice_spacing_mm), problems

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hemo_core.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated, scan_logit
+from hemo_trainer.datasets.record import exam_label
 from hemo_trainer.evaluation.intervals import Draws, Float64, Interval, Resampling, percentile, wilson
 from hemo_trainer.evaluation.ranking import rankings
 from hemo_trainer.predict import SeriesPrediction
@@ -39,12 +40,11 @@ def slice_scores(predictions: Sequence[SeriesPrediction]) -> Scored:
 
 
 def exam_scores(predictions: Sequence[SeriesPrediction], beta: float) -> Scored:
-    """One scan logit a series; a series is positive if any certain slice is."""
+    """One scan logit a series; a series is positive as it was read as a whole, else if any certain slice is."""
     rows = []
     for prediction in predictions:
-        label = int(any(record.label and record.certain for record in prediction.records))
         logit = scan_logit(np.asarray(prediction.logits, np.float64), beta)
-        rows.append((label, logit, prediction.records[0].patient_key))
+        rows.append((exam_label(prediction.records), logit, prediction.records[0].patient_key))
     return _scored(rows)
 
 

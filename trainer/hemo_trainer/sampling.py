@@ -92,14 +92,14 @@ class Sampler:
 
 
 def _pool(records: Sequence[SliceRecord], rows: Sequence[int]) -> SourcePool:
-    by_patient: dict[str, list[int]] = {}
+    by_series: dict[str, list[int]] = {}
     for row in rows:
         if not records[row].single:
-            by_patient.setdefault(records[row].patient_key, []).append(row)
+            by_series.setdefault(records[row].series_key, []).append(row)
     series = tuple(
-        tuple(sorted(patient_rows, key=lambda row: records[row].order))
-        for patient_rows in by_patient.values()
-        if len(patient_rows) > 1
+        tuple(sorted(series_rows, key=lambda row: records[row].order))
+        for series_rows in by_series.values()
+        if len(series_rows) > 1
     )
     certain = [row for row in rows if records[row].certain]
     bleeding = (any(records[row].label and records[row].certain for row in one) for one in series)

@@ -20,13 +20,18 @@ def read_folder(folder: Path, source: str) -> list[SliceRecord]:
     Raises:
         DatasetError: no class folder, or no picture in them.
     """
-    classes = [child for child in sorted(folder.iterdir()) if child.is_dir() and child.name.lower() in _LABELS]
+    classes = class_folders(folder)
     if not classes:
         raise DatasetError("has no Hemorrhage or Normal folder", path=str(folder))
     records = [record for child in classes for record in _class_records(child, source)]
     if not records:
         raise DatasetError("holds no PNG, JPEG or TIFF picture", path=str(folder))
     return records
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The sub-folders that name a class."""
+    return [child for child in sorted(folder.iterdir()) if child.is_dir() and child.name.lower() in _LABELS]
 
 
 def _class_records(folder: Path, source: str) -> list[SliceRecord]:

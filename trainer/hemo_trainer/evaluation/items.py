@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hemo_core.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated, scan_logit
-from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
+from hemo_trainer.datasets.record import SUBTYPES, SliceRecord, exam_label
 from hemo_trainer.metrics import Scored
 from hemo_trainer.predict import SeriesPrediction
 
@@ -40,7 +40,7 @@ class ExamItem:
     """A series.
 
     Attributes:
-        label: 1 if any certain slice is positive.
+        label: 1 if it was read as bleeding as a whole, else if any certain slice is positive.
         suspicious: a slice lies at or above the threshold.
         positives: number of certain positive slices.
     """
@@ -106,7 +106,7 @@ def _exam(series: SeriesPrediction, scoring: ScoringContract) -> ExamItem:
     positives = sum(record.label for record in series.records if record.certain)
     return ExamItem(
         series,
-        int(positives > 0),
+        exam_label(series.records),
         logit,
         float(calibrated(np.asarray(logit), scoring.temperature)),
         bool(np.any(calibrated(logits, scoring.temperature) >= scoring.threshold)),

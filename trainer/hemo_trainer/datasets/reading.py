@@ -1,0 +1,63 @@
+"""What reading a data set gives: its slices, and what of it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from hemo_core.errors import DatasetError, HemoError
+from hemo_trainer.datasets.record import SliceRecord
+
+_NAMED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that cannot be used.
+
+    Attributes:
+        path: the file, or the row of a table that names one.
+        code: stable, of :mod:`hemo_core.errors`.
+        reason: one sentence.
+    """
+
+    path: str
+    code: str
+    reason: str
+
+    @classmethod
+    def of(cls, error: HemoError, path: str) -> Problem:
+        """From an expected failure."""
+        return cls(path, error.code, error.message)
+
+    def to_json(self) -> dict[str, str]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One data set.
+
+    Attributes:
+        records: its slices whose files are there.
+        problems: what its tables name and what is not there or cannot be read.
+    """
+
+    records: tuple[SliceRecord, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+def refuse(problems: Sequence[Problem], where: str = "") -> None:
+    """Raise DatasetError, naming every problem (the first fifty of very many), if there is any."""
+    if not problems:
+        return
+    lines = [f"{problem.path}: {problem.reason}" for problem in problems[:_NAMED]]
+    if len(problems) > _NAMED:
+        lines.append(f"and {len(problems) - _NAMED} more; `hemo-batch dataset check` names them all")
+    count = f"{len(problems)} file{'s' if len(problems) > 1 else ''} cannot be used"
+    raise DatasetError(
+        f"{count}: {'; '.join(lines)}",
+        path=where or None,
+        hint="mend or remove them, or set skip_unreadable = true for this source",
+    )

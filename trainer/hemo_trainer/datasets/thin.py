@@ -1,0 +1,48 @@
+"""Thin series, averaged to about the model's slice distance: what a worker scores is what training sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hemo_core.preprocess import slice_groups
+from hemo_trainer.datasets.record import UNKNOWN_SUBTYPES, SliceRecord, by_series
+
+
+def average_thin(records: Sequence[SliceRecord], target_mm: float) -> list[SliceRecord]:
+    """One record for each slice that the model will see; records of series that are not thin stay as they are.
+
+    The order of the records is kept. A mean slice bleeds if any of its parts certainly does.
+    """
+    if not any(record.spacing_mm for record in records):
+        return list(records)
+    groups = (group for series in by_series(records) for group in _groups(series, target_mm))
+    merged = {group[0].reference: _merged(group) for group in groups}
+    return [merged[record.reference] for record in records if record.reference in merged]
+
+
+def _groups(series: Sequence[SliceRecord], target_mm: float) -> Iterable[Sequence[SliceRecord]]:
+    for group in slice_groups(len(series), series[0].spacing_mm, target_mm):
+        yield [series[place] for place in group]
+
+
+def _merged(group: Sequence[SliceRecord]) -> SliceRecord:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    positive = any(record.label and record.certain for record in group)
+    return replace(
+        first,
+        label=max(record.label for record in group) if first.exam_label is not None else int(positive),
+        certain=positive or all(record.certain for record in group),
+        subtypes=_any_subtype(group),
+        boxes=tuple(dict.fromkeys(box for record in group for box in record.boxes)),
+        averaged=tuple(record.reference for record in group),
+    )
+
+
+def _any_subtype(group: Sequence[SliceRecord]) -> tuple[int | None, ...]:
+    """1 where any part has it, 0 where none has, None where that is not known."""
+    columns = zip(*(record.subtypes for record in group), strict=True)
+    found = (1 if 1 in column else None if None in column else 0 for column in columns)
+    return tuple(found) if len(group) else UNKNOWN_SUBTYPES
