@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hemo_core.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.cache import cache_key, readable_slices
-from hemo_trainer.config import DataSource, TrainConfig
+from hemo_trainer.config import DataSource, SplitConfig, TrainConfig
 from hemo_trainer.datasets import (
     Problem,
     SliceRecord,
@@ -76,23 +76,42 @@ class TrainingData:
 
 
 def load_data(config: TrainConfig, contract: InputContract, cache: Path) -> TrainingData:
+    """Everything that a configuration names, for training. Raises as :func:`load_sources` does."""
+    return load_sources(config.sources, config.split, contract, cache, needed=("train", "val"))
+
+
+def load_sources(
+    sources: Sequence[DataSource],
+    split: SplitConfig,
+    contract: InputContract,
+    cache: Path,
+    *,
+    needed: Sequence[Split] = (),
+) -> TrainingData:
     """Read every source, split by patient, preprocess (or find it done) for ``contract``.
 
+    Args:
+        sources: what to read.
+        split: how patients without a published side are dealt out.
+        contract: the model's input contract.
+        cache: folder of preprocessed slices.
+        needed: sides that must hold a slice or an exam with a label.
+
     Raises:
-        DatasetError: a source is unusable, files are missing or unreadable, or a side that training needs is empty.
+        DatasetError: a source is unusable, files are missing or unreadable, or a side that is needed is empty.
         PatientLeak: a patient, or a picture under two patients' names, is on two sides.
     """
-    names = source_names(config.sources)
-    listed, missing = _listed(config.sources, contract, cache)
-    split_records(listed, config.split)  # a leak by name is told before anything is decoded
-    may_skip = frozenset(name for name, source in zip(names, config.sources, strict=True) if source.skip_unreadable)
+    names = source_names(sources)
+    listed, missing = _listed(sources, contract, cache)
+    split_records(listed, split)  # a leak by name is told before anything is decoded
+    may_skip = frozenset(name for name, source in zip(names, sources, strict=True) if source.skip_unreadable)
     records, pixels, unreadable = readable_slices(listed, contract, cache, may_skip)
     twins = cached_twins(records, pixels, cache / f"twins-{cache_key(records, contract)}.json")
     groups = patient_groups(records, twins)
-    sides = split_records(records, config.split, groups)
+    sides = split_records(records, split, groups)
     refuse_shared_pictures(sides, records, twins)
-    for side in ("train", "val"):
-        if not any(record.certain for record in sides[side]):
+    for side in needed:
+        if not any(record.certain or record.exam_label is not None for record in sides[side]):
             raise DatasetError(f"no patient is on the {side} side", hint="add patients or change [split]")
     return TrainingData(
         tuple(records),
@@ -100,7 +119,7 @@ def load_data(config: TrainConfig, contract: InputContract, cache: Path) -> Trai
         sides,
         {record.reference: row for row, record in enumerate(records)},
         names,
-        frozenset(name for name, source in zip(names, config.sources, strict=True) if source.train_only),
+        frozenset(name for name, source in zip(names, sources, strict=True) if source.train_only),
         fingerprint(records),
         split_hash(sides),
         groups,

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from hemo_core.bundle import open_bundle
 from hemo_core.inference.session import Device, Engine
 from hemo_trainer.config import load_config
-from hemo_trainer.data import load_data
+from hemo_trainer.data import load_sources
 from hemo_trainer.datasets.record import Split
 from hemo_trainer.finish import measure, predict_side
+from hemo_trainer.leaks import refuse_training_data
 
 Float = npt.NDArray[np.float32]
 
@@ -52,10 +53,13 @@ def evaluate(
         JSON-ready: the bundle's digest, the side, and figures by source for slices and exams.
 
     Raises:
-        BundleError, DeviceError, DatasetError, PatientLeak, SettingsError: as their sources say.
+        BundleError, DeviceError, DatasetError, SettingsError: as their sources say.
+        PatientLeak: the split leaks, or the bundle was trained on patients or pictures of this side.
     """
     bundle = open_bundle(bundle_path)
-    data = load_data(load_config(config_path), bundle.input, cache)
+    config = load_config(config_path)
+    data = load_sources(config.sources, config.split, bundle.input, cache, needed=(side,))
+    refuse_training_data(bundle.manifest, data.sides[side], data.pixels_of)
     engine = Engine(bundle, device=device)
     predictions = predict_side(BundleSliceModel(engine), data, side)
     return {

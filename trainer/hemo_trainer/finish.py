@@ -16,6 +16,7 @@ from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, Split
 from hemo_trainer.handover import write_handover
+from hemo_trainer.leaks import training_marks
 from hemo_trainer.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
 from hemo_trainer.model import Network
 from hemo_trainer.plots import plot_confusion, plot_roc, plot_samples
@@ -68,14 +69,22 @@ def write_run(
     )
     network.model.save(out / "model.keras")
     write_handover(data, out)
+    manifest = _manifest(config, data, scoring, metrics)
+    manifest["data"]["trained_on"] = training_marks(_trained_on(data, name), data.pixels_of)
     run = {
-        **_manifest(config, data, scoring, metrics),
+        **manifest,
         "epochs": dict(epochs),
         "chosen_on": name,
         "scored_before": name == "out_of_fold",
     }
     (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
+
+
+def _trained_on(data: TrainingData, chosen_on: ChosenOn) -> list[SliceRecord]:
+    """What the network was fitted to: where it was judged out-of-fold, the validation patients, too."""
+    sides: tuple[Split, ...] = ("train",) if chosen_on == "val" else ("train", "val")
+    return [data.records[row] for side in sides for row in data.rows(side)]
 
 
 def predict_side(model: SliceModel, data: TrainingData, side: Split) -> Predictions:
