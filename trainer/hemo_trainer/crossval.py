@@ -22,6 +22,7 @@ from hemo_trainer.batches import StepBuilder
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.datasets.record import SliceRecord, Split, by_series
+from hemo_trainer.duplicates import with_group_mates
 from hemo_trainer.folds import k_folds
 from hemo_trainer.model import Network, build_network
 from hemo_trainer.predict import KerasSliceModel, SeriesPrediction
@@ -138,7 +139,8 @@ def run_fold(job: FoldJob) -> None:
 
 
 def training_rows(data: TrainingData, away: frozenset[str]) -> list[int]:
-    """Rows of every slice that was read by itself, but for those of the patients ``away``."""
+    """Rows of every slice that was read by itself, but for those of ``away`` and of who shares a picture with them."""
+    away = with_group_mates(away, data.groups)
     return [
         row for row, record in enumerate(data.records) if record.patient_key not in away and record.exam_label is None
     ]

@@ -112,6 +112,12 @@ def patient_groups(records: Sequence[SliceRecord], twins: Sequence[Twin]) -> dic
     return {patient: name for patient, name in groups.items() if name in shared}
 
 
+def with_group_mates(patients: frozenset[str], groups: Mapping[str, str]) -> frozenset[str]:
+    """These patient keys and those of everyone who shares a picture with one of them."""
+    names = {groups[patient] for patient in patients if patient in groups}
+    return patients | {patient for patient, name in groups.items() if name in names}
+
+
 def of_other_patients(records: Sequence[SliceRecord], twins: Sequence[Twin]) -> list[Twin]:
     """Twins of two patients."""
     return [twin for twin in twins if records[twin.one].patient_key != records[twin.other].patient_key]
