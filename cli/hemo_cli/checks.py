@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from hemo_core.errors import HemoError
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
+    from hemo_core.keys import PublicKey
 
 State = Literal["ok", "absent", "problem"]
 
@@ -54,15 +55,16 @@ class Check:
         return asdict(self)
 
 
-def run_checks(*, broker: str, bundle: Path | None, folder: Path) -> list[Check]:
+def run_checks(*, broker: str, bundle: Path | None, trusted: Sequence[PublicKey], folder: Path) -> list[Check]:
     """All checks, cheap ones first.
 
     Args:
         broker: Redis URL; empty for the private one.
         bundle: None for the released one.
+        trusted: keys one of which must have signed it; none: signatures are not asked for.
         folder: where reports are to go.
     """
-    opened, bundle_check = _bundle(bundle)
+    opened, bundle_check = _bundle(bundle, trusted)
     return [
         _python(),
         *_packages(),
@@ -137,14 +139,16 @@ def _server() -> Check:
     return Check(check.name, "absent", check.detail, check.hint) if check.state == "problem" else check
 
 
-def _bundle(path: Path | None) -> tuple[Bundle | None, Check]:
+def _bundle(path: Path | None, trusted: Sequence[PublicKey]) -> tuple[Bundle | None, Check]:
     from hemo_core.bundle import open_bundle, released_bundle
 
     try:
-        opened = open_bundle(path or released_bundle())
+        opened = open_bundle(path or released_bundle(), trusted)
     except HemoError as error:
         return None, _problem("bundle", error)
-    return opened, Check("bundle", "ok", f"{opened.name} {opened.version}, digest {opened.digest[:12]}… as sealed")
+    signed = f", signed by the trusted key {opened.signed_by[:12]}…" if opened.signed_by else ""
+    told = f"{opened.name} {opened.version}, digest {opened.digest[:12]}… as sealed{signed}"
+    return opened, Check("bundle", "ok", told)
 
 
 def _device(bundle: Bundle | None) -> Check:

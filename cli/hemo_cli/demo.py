@@ -18,6 +18,8 @@ from hemo_cli.options import (
     bundle_option,
     demanded,
     device_option,
+    explainer_option,
+    explainer_setting,
     json_option,
     out_option,
     out_setting,
@@ -25,6 +27,7 @@ from hemo_cli.options import (
     precision_option,
     precision_setting,
     setting,
+    trusted_setting,
 )
 from hemo_cli.order import make_order
 from hemo_cli.results import read_results, show_results
@@ -66,9 +69,16 @@ class Comparison:
 @bundle_option
 @device_option
 @precision_option
+@explainer_option
 @json_option
 def demo(
-    phantoms: Path, out: Path | None, bundle: Path | None, device: str | None, precision: str | None, as_json: bool
+    phantoms: Path,
+    out: Path | None,
+    bundle: Path | None,
+    device: str | None,
+    precision: str | None,
+    explainer: str | None,
+    as_json: bool,
 ) -> int:
     """Score synthetic scans and compare with their truth.
 
@@ -80,8 +90,10 @@ def demo(
     intake = Intake(group_folders=False, all_series=False, overrides=frozenset(), allow_implausible=False)
     wanted = precision_setting(precision)
     options = JobOptions(precision=demanded(wanted))
-    order = make_order(phantoms, out_setting(out), None, {}, path_setting("bundle", bundle), intake, options, "normal")
-    machine = Machine(order.mounts, order.bundle.path, setting("device", device) or "auto", wanted)
+    model, keys = path_setting("bundle", bundle), trusted_setting(None)
+    order = make_order(phantoms, out_setting(out), None, {}, model, keys, intake, options, "normal")
+    chosen = (setting("device", device) or "auto", wanted, explainer_setting(explainer))
+    machine = Machine(order.mounts, order.bundle.path, *chosen, keys)
     run_here(order.job_dir, machine, order.place, quiet=as_json)
     found = read_results(order.job_dir, _ALL_ROWS)
     compared = compare(phantoms, {row["path"]: row for row in (*found.top, *found.others)})

@@ -10,7 +10,16 @@ from hemo_cli.checks import Check, run_checks
 from hemo_cli.console import out as console
 from hemo_cli.console import plain, print_json
 from hemo_cli.exits import Exit
-from hemo_cli.options import broker_option, bundle_option, json_option, out_option, out_setting, path_setting, setting
+from hemo_cli.options import (
+    broker_option,
+    bundle_option,
+    json_option,
+    out_option,
+    out_setting,
+    path_setting,
+    setting,
+    trusted_setting,
+)
 
 _MARKS = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "problem": "[bold red]problem[/]"}
 
@@ -25,7 +34,12 @@ def doctor(broker: str | None, bundle: Path | None, out: Path | None, as_json: b
 
     Checks Python, packages, codecs, Redis, the bundle, the device and the disk. Exit code 1 if something is broken.
     """
-    found = run_checks(broker=setting("broker", broker), bundle=path_setting("bundle", bundle), folder=out_setting(out))
+    found = run_checks(
+        broker=setting("broker", broker),
+        bundle=path_setting("bundle", bundle),
+        trusted=trusted_setting(None),
+        folder=out_setting(out),
+    )
     if as_json:
         print_json([check.to_json() for check in found])
     else:

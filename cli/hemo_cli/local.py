@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemo_cli.console import err, plain
-from hemo_cli.extras import need_extra
+from hemo_cli.extras import need_scoring
 from hemo_cli.following import follow
 from hemo_core.errors import JobError
 
 if TYPE_CHECKING:
     from hemo_core.jobs import JobStore, Progress
+    from hemo_core.keys import PublicKey
     from hemo_worker.local import LocalSession
 
 _FILE = "local.json"
@@ -31,12 +32,16 @@ class Machine:
         bundle: folder of the model.
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``int8``.
+        explainer: ``auto``, ``tf`` or ``onnx``.
+        trusted: one of these keys must have signed the bundle; none: signatures are not asked for.
     """
 
     roots: Mapping[str, Path]
     bundle: Path
     device: str
     precision: str
+    explainer: str
+    trusted: tuple[PublicKey, ...] = ()
 
     def save(self, job_dir: Path) -> None:
         """Remember it for `resume` and `retry`."""
@@ -45,16 +50,22 @@ class Machine:
             "bundle": str(self.bundle.resolve()),
             "device": self.device,
             "precision": self.precision,
+            "explainer": self.explainer,
+            "trusted_keys": [key.text for key in self.trusted],
         }
         _file(job_dir).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, job_dir: Path) -> Machine:
         """What :meth:`save` wrote. Raises JobError if this job was not submitted on this machine alone."""
+        from hemo_core.keys import parse_public_key
+
         try:
             body = json.loads(_file(job_dir).read_text(encoding="utf-8"))
             roots = {name: Path(path) for name, path in body["roots"].items()}
-            return cls(roots, Path(body["bundle"]), body["device"], body.get("precision", "auto"))
+            chosen = (body["device"], body.get("precision", "auto"), body.get("explainer", "auto"))
+            trusted = tuple(parse_public_key(text) for text in body.get("trusted_keys", []))
+            return cls(roots, Path(body["bundle"]), *chosen, trusted)
         except (OSError, ValueError, KeyError, AttributeError) as problem:
             raise JobError(
                 "this machine does not know where the job's scans are",
@@ -76,10 +87,11 @@ def run_here(job_dir: Path, machine: Machine, start: Callable[[JobStore], object
         MissingExtra: this installation cannot score, or has no Redis.
         HemoError: whatever stopped the worker.
     """
-    need_extra("worker")
+    need_scoring(machine.explainer)
     from hemo_worker.local import local_session
 
-    arguments = [f"--device={machine.device}", f"--precision={machine.precision}"]
+    arguments = [f"--{name}={getattr(machine, name)}" for name in ("device", "precision", "explainer")]
+    arguments += [f"--trusted-key={key.text}" for key in machine.trusted]
     with (
         local_session(job_dir, machine.roots, bundle=machine.bundle, arguments=arguments) as session,
         _resumable(job_dir, session),
@@ -111,6 +123,7 @@ def _wait_for_model(session: LocalSession, machine: Machine, *, quiet: bool) -> 
         ready = session.worker.wait_ready()
     err().print(f"[dim]device {machine.device}: {ready.provider}[/]")
     err().print(f"[dim]precision {machine.precision}: {ready.precision}, {plain(ready.reason)}[/]", soft_wrap=True)
+    err().print(f"[dim]explainer {machine.explainer}: {ready.explainer}[/]")
 
 
 @contextmanager

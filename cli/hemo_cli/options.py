@@ -11,11 +11,14 @@ import click
 from hemo_core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
+    from hemo_core.inference.explainer_choice import WantedExplainer
     from hemo_core.inference.precision import Precision, Wanted
+    from hemo_core.keys import PublicKey
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_OUT = Path("reports")
+OVERLAYS = ("auto", "always", "never")
 
 
 def json_option(command: Command) -> Command:
@@ -33,6 +36,13 @@ def bundle_option(command: Command) -> Command:
     """``--bundle``."""
     text = "Model bundle: a folder or a .hemo file. [HEMO_BUNDLE; default: the one that came along]"
     return click.option("--bundle", type=click.Path(path_type=Path), help=text)(command)
+
+
+def trusted_option(command: Command) -> Command:
+    """``--trusted-key KEY``, repeatable."""
+    text = "Refuse a bundle that no such key signed: a .pub file, or ed25519:…. May be repeated. [HEMO_TRUSTED_KEYS]"
+    name = click.option("--trusted-key", "trusted", multiple=True, metavar="KEY", callback=parse_keys, help=text)
+    return name(command)
 
 
 def broker_option(command: Command) -> Command:
@@ -57,6 +67,19 @@ def precision_option(command: Command) -> Command:
     """``--precision``."""
     text = "What the model computes in; auto says what it chose and why. [HEMO_PRECISION; default: auto]"
     return click.option("--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), help=text)(command)
+
+
+def explainer_option(command: Command) -> Command:
+    """``--explainer``."""
+    text = "What draws heat maps: tf is the reference, onnx needs no TensorFlow. [HEMO_EXPLAINER; default: auto]"
+    return click.option("--explainer", type=click.Choice(["auto", "tf", "onnx"]), help=text)(command)
+
+
+def overlays_option(command: Command) -> Command:
+    """``--overlays`` and its short form ``--no-explain``."""
+    text = "Draw heat maps; auto draws none if the model's failed their check. [HEMO_OVERLAYS; default: auto]"
+    command = click.option("--no-explain", is_flag=True, help="The same as --overlays never.")(command)
+    return click.option("--overlays", type=click.Choice(OVERLAYS), help=text)(command)
 
 
 def root_option(command: Command) -> Command:
@@ -95,9 +118,47 @@ def precision_setting(flag: str | None) -> Wanted:
     return found
 
 
+def explainer_setting(flag: str | None) -> WantedExplainer:
+    """The explainer asked for, ``auto`` if nobody names one. Raises SettingsError."""
+    from hemo_core.inference.explainer_choice import WANTED_EXPLAINERS
+
+    found = setting("explainer", flag) or "auto"
+    if found not in WANTED_EXPLAINERS:
+        raise SettingsError(f"explainer {found!r} is unknown", hint="auto, tf or onnx")
+    return found
+
+
+def overlays_setting(flag: str | None, *, no_explain: bool) -> str:
+    """One of :data:`OVERLAYS`. Raises SettingsError, or UsageError where the two flags contradict each other."""
+    if no_explain and flag not in (None, "never"):
+        raise UsageError(f"--no-explain contradicts --overlays {flag}")
+    found = "never" if no_explain else setting("overlays", flag) or "auto"
+    if found not in OVERLAYS:
+        raise SettingsError(f"overlays {found!r} is unknown", hint=", ".join(OVERLAYS))
+    return found
+
+
 def demanded(wanted: Wanted) -> Precision | None:
     """What a job asks of its workers: nothing with ``auto``."""
     return None if wanted == "auto" else wanted
+
+
+def trusted_setting(flag: tuple[PublicKey, ...] | None) -> tuple[PublicKey, ...]:
+    """Keys one of which must have signed a bundle; none: signatures are not asked for. Raises SettingsError."""
+    from hemo_core.keys import trusted_keys
+    from hemo_core.settings import Sources
+
+    return trusted_keys(Sources.load(), flag)
+
+
+def parse_keys(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[PublicKey, ...] | None:
+    """Callback of an option that names public keys; None if it was not given."""
+    from hemo_core.keys import parse_public_key
+
+    try:
+        return tuple(parse_public_key(value) for value in values) or None
+    except ValueError as problem:
+        raise UsageError(f"{option.opts[0]}: {problem}") from problem
 
 
 def roots_setting(flag: Mapping[str, Path] | None) -> dict[str, Path]:

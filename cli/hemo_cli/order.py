@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
     from hemo_core.discover import Discovery
     from hemo_core.jobs import JobHeader, JobOptions, JobStore, Priority
+    from hemo_core.keys import PublicKey
     from hemo_core.scan import ScanRef
 
 SCANS_ROOT, OUT_ROOT = "scans", "out"
@@ -70,6 +71,7 @@ def make_order(
     job: str | None,
     roots: dict[str, Path],
     bundle: Path | None,
+    trusted: tuple[PublicKey, ...],
     intake: Intake,
     options: JobOptions,
     priority: Priority,
@@ -87,7 +89,7 @@ def make_order(
     job_dir = out / check_job_id(job or new_job_id())
     if not job_dir.resolve().is_relative_to(mounts[OUT_ROOT].resolve()):
         raise SettingsError(f"--out {out} is not below the root {OUT_ROOT!r}", path=str(mounts[OUT_ROOT]))
-    opened = open_bundle(bundle or released_bundle())
+    opened = open_bundle(bundle or released_bundle(), trusted)
     if options.precision is not None:
         variant_files(opened, options.precision)
     return Order(

@@ -12,7 +12,16 @@ import click
 from hemo_cli.following import follow
 from hemo_cli.jobs import exit_of, is_complete, on_disk, store_at
 from hemo_cli.local import Machine, run_here
-from hemo_cli.options import broker_option, device_option, json_option, root_option, roots_setting, rows_option, setting
+from hemo_cli.options import (
+    broker_option,
+    device_option,
+    json_option,
+    root_option,
+    roots_setting,
+    rows_option,
+    setting,
+    trusted_setting,
+)
 from hemo_cli.results import show_job
 
 if TYPE_CHECKING:
@@ -79,6 +88,9 @@ def _run(
             return follow(store, header.job, quiet=quiet)
     known = Machine.load(job_dir)
     machine = replace(
-        known, roots={**known.roots, **roots_setting(roots)}, device=setting("device", device) or known.device
+        known,
+        roots={**known.roots, **roots_setting(roots)},
+        device=setting("device", device) or known.device,
+        trusted=trusted_setting(None) or known.trusted,
     )
     return run_here(job_dir.resolve(), machine, lambda store: reopen(store, job_dir), quiet=quiet)

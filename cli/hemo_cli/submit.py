@@ -19,9 +19,13 @@ from hemo_cli.options import (
     bundle_option,
     demanded,
     device_option,
+    explainer_option,
+    explainer_setting,
     json_option,
     out_option,
     out_setting,
+    overlays_option,
+    overlays_setting,
     path_setting,
     precision_option,
     precision_setting,
@@ -29,6 +33,8 @@ from hemo_cli.options import (
     roots_setting,
     rows_option,
     setting,
+    trusted_option,
+    trusted_setting,
 )
 from hemo_cli.order import Order, make_order
 from hemo_cli.results import show_job
@@ -36,6 +42,7 @@ from hemo_core.errors import UsageError
 
 if TYPE_CHECKING:
     from hemo_core.jobs import Priority, Progress
+    from hemo_core.keys import PublicKey
 
 
 @click.command()
@@ -45,10 +52,12 @@ if TYPE_CHECKING:
 @broker_option
 @root_option
 @bundle_option
+@trusted_option
 @device_option
 @precision_option
+@explainer_option
 @intake_options
-@click.option("--no-explain", is_flag=True, help="Draw no heat maps.")
+@overlays_option
 @click.option("--max-overlays", type=click.IntRange(min=0), default=8, show_default=True, help="Heat maps a scan.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Return as soon as the job is on the broker.")
@@ -61,9 +70,12 @@ def submit(
     broker: str | None,
     roots: dict[str, Path] | None,
     bundle: Path | None,
+    trusted: tuple[PublicKey, ...] | None,
     device: str | None,
     precision: str | None,
+    explainer: str | None,
     intake: Intake,
+    overlays: str | None,
     no_explain: bool,
     max_overlays: int,
     priority: str,
@@ -84,15 +96,18 @@ def submit(
     url, wanted = setting("broker", broker), precision_setting(precision)
     if no_wait and not url:
         raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
+    keys, drawing = trusted_setting(trusted), overlays_setting(overlays, no_explain=no_explain)
     order = make_order(
         path,
         out_setting(out),
         job,
         roots_setting(roots),
         path_setting("bundle", bundle),
+        keys,
         intake,
         JobOptions(
-            explain=not no_explain,
+            explain=drawing != "never",
+            unverified_overlays=drawing == "always",
             max_overlays=max_overlays,
             allow_implausible=intake.allow_implausible,
             precision=demanded(wanted),
@@ -101,10 +116,13 @@ def submit(
     )
     if url and device:
         raise UsageError("--device is chosen by the workers of a broker", hint="hemo-batch worker --device …")
+    if url and explainer:
+        raise UsageError("--explainer is chosen by the workers of a broker", hint="hemo-batch worker --explainer …")
     if url:
         ended = _submit_there(order, url, wait=not no_wait, quiet=as_json)
     else:
-        machine = Machine(order.mounts, order.bundle.path, setting("device", device) or "auto", wanted)
+        chosen = (setting("device", device) or "auto", wanted, explainer_setting(explainer))
+        machine = Machine(order.mounts, order.bundle.path, *chosen, keys)
         ended = run_here(order.job_dir, machine, order.place, quiet=as_json)
     if ended is None:
         _say_submitted(order, url, as_json=as_json)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hemo_cli.extras import need_extra
-from hemo_cli.options import broker_option, bundle_option, device_option, precision_option, root_option
+from hemo_cli.extras import need_scoring
+from hemo_cli.options import (
+    broker_option,
+    bundle_option,
+    device_option,
+    explainer_option,
+    explainer_setting,
+    precision_option,
+    root_option,
+    trusted_option,
+)
+
+if TYPE_CHECKING:
+    from hemo_core.keys import PublicKey
 
 
 @click.command()
 @broker_option
 @bundle_option
+@trusted_option
 @root_option
 @device_option
 @precision_option
+@explainer_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for one CNN call on the CPU. [default: cores]")
 @click.option("--readers", type=click.IntRange(min=1), help="Threads that read scans ahead.")
 @click.option("--batch", type=click.IntRange(min=1), help="Slices in one CNN call. [default: 16]")
@@ -25,9 +40,11 @@ from hemo_cli.options import broker_option, bundle_option, device_option, precis
 def worker(
     broker: str | None,
     bundle: Path | None,
+    trusted: tuple[PublicKey, ...] | None,
     roots: dict[str, Path] | None,
     device: str | None,
     precision: str | None,
+    explainer: str | None,
     threads: int | None,
     readers: int | None,
     batch: int | None,
@@ -40,7 +57,7 @@ def worker(
     On SIGTERM, what is in flight is finished. Every root that jobs name must be mounted here:
     --root scans=/mnt/scans --root out=/mnt/reports.
     """
-    need_extra("worker")
+    need_scoring(explainer_setting(explainer))
     from hemo_worker.threads import few_threads
 
     few_threads()  # before the libraries that read it are imported
@@ -52,9 +69,11 @@ def worker(
         Sources.load(),
         broker=broker,
         bundle=bundle,
+        trusted_keys=trusted,
         roots=roots,
         device=device,
         precision=precision,
+        explainer=explainer,
         threads=threads,
         readers=readers,
         batch=batch,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hemo_worker.threads import few_threads
 
 if TYPE_CHECKING:
+    from hemo_core.keys import PublicKey
     from hemo_worker.settings import WorkerSettings
 
 
@@ -34,6 +35,7 @@ def settings_of(arguments: Sequence[str] | None = None) -> WorkerSettings:
 
     flags = vars(_parser().parse_args(arguments))
     flags["roots"] = dict(flags["roots"]) if flags["roots"] else None
+    flags["trusted_keys"] = tuple(flags["trusted_keys"]) if flags["trusted_keys"] else None
     return worker_settings(Sources.load(), **flags)
 
 
@@ -44,15 +46,28 @@ def _root(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def _key(text: str) -> PublicKey:
+    from hemo_core.keys import parse_public_key
+
+    try:
+        return parse_public_key(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
+
+
 def _parser() -> argparse.ArgumentParser:
     from hemo_core.inference.precision import WANTED
 
     parser = argparse.ArgumentParser(prog="python -m hemo_worker", description="Score chunks of scans from the queue.")
     parser.add_argument("--broker", help="Redis URL (HEMO_BROKER)")
     parser.add_argument("--bundle", type=Path, help="model bundle, default: the released one (HEMO_BUNDLE)")
+    parser.add_argument(
+        "--trusted-key", type=_key, action="append", dest="trusted_keys", help="must have signed the bundle"
+    )
     parser.add_argument("--root", type=_root, action="append", dest="roots", metavar="NAME=PATH", help="a mount")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="cuda fails if it does not come up")
     parser.add_argument("--precision", choices=WANTED, help="of the graphs; auto says what it chose and why")
+    parser.add_argument("--explainer", choices=("auto", "tf", "onnx"), help="what draws heat maps (HEMO_EXPLAINER)")
     parser.add_argument("--threads", type=int, help="threads for one CNN call on the CPU")
     parser.add_argument("--readers", type=int, help="threads that read scans ahead")
     parser.add_argument("--batch", type=int, help="slices in a CNN call")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from hemo_core.errors import SettingsError
+from hemo_core.inference.explainer_choice import WANTED_EXPLAINERS, WantedExplainer
 from hemo_core.inference.precision import WANTED, Wanted
+from hemo_core.keys import PublicKey, trusted_keys
 from hemo_core.settings import Sources, parse_roots
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -22,9 +24,11 @@ class WorkerSettings:
     Attributes:
         broker: Redis URL.
         bundle: folder or ``.hemo`` file; None for the released one.
+        trusted_keys: one of them must have signed the bundle; none: signatures are not asked for.
         roots: where the input and output roots are mounted, by name.
         device: ``cuda`` fails if CUDA does not come up.
         precision: ``auto`` takes what the bundle released for the device.
+        explainer: what draws heat maps; ``onnx`` never imports TensorFlow, ``auto`` takes it where it is installed.
         threads: threads for one CNN call on the CPU; None for one a core.
         readers: threads that read and prepare scans ahead of the CNN.
         batch: slices in a CNN call.
@@ -41,8 +45,10 @@ class WorkerSettings:
     broker: str
     roots: Mapping[str, Path] = field(default_factory=dict)
     bundle: Path | None = None
+    trusted_keys: tuple[PublicKey, ...] = ()
     device: Device = "auto"
     precision: Wanted = "auto"
+    explainer: WantedExplainer = "auto"
     threads: int | None = None
     readers: int = field(default_factory=lambda: max(2, min(8, (os.cpu_count() or 2) - 1)))
     batch: int = 16
@@ -60,6 +66,8 @@ class WorkerSettings:
             raise SettingsError(f"device {self.device!r} is unknown", hint="auto, cpu or cuda")
         if self.precision not in WANTED:
             raise SettingsError(f"precision {self.precision!r} is unknown", hint="auto, fp32, fp16 or int8")
+        if self.explainer not in WANTED_EXPLAINERS:
+            raise SettingsError(f"explainer {self.explainer!r} is unknown", hint="auto, tf or onnx")
         for name in ("readers", "batch", "ahead", "ahead_bytes", "lease_s", "task_s", "reconcile_s"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name} must be more than 0, not {getattr(self, name)}")
@@ -84,9 +92,11 @@ def worker_settings(sources: Sources, **flags: Any) -> WorkerSettings:
     return WorkerSettings(
         broker=broker,
         bundle=None if bundle is None else Path(bundle),
+        trusted_keys=trusted_keys(sources, flags.get("trusted_keys")),
         roots=sources.pick("roots", flags.get("roots"), {}, parse_roots),
         device=cast("Device", sources.pick("device", flags.get("device"), "auto", str)),
         precision=cast("Wanted", sources.pick("precision", flags.get("precision"), "auto", str)),
+        explainer=cast("WantedExplainer", sources.pick("explainer", flags.get("explainer"), "auto", str)),
         metrics_address=sources.pick("metrics.address", flags.get("metrics_address"), "127.0.0.1", str),
         metrics_port=sources.pick("metrics.port", flags.get("metrics_port"), None, int),
         ready_fd=flags.get("ready_fd"),

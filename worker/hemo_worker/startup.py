@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hemo_core.bundle import Bundle, open_bundle, released_bundle
 from hemo_core.errors import HemoError, MissingExtra, RootNotMounted
+from hemo_core.inference.explainer_choice import choose_explainer
 from hemo_core.inference.precision import variant_files
 from hemo_core.jobs import JobStore
 from hemo_core.queue import make_app, queue_name
@@ -45,15 +46,18 @@ def run_worker(settings: WorkerSettings, *, opener: Callable[..., Any] = read_sc
     configure_logging()
     shared = Shared(settings.ready_fd)
     try:
-        bundle = open_bundle(settings.bundle or released_bundle())
+        bundle = open_bundle(settings.bundle or released_bundle(), settings.trusted_keys)
         if settings.precision != "auto":
             variant_files(bundle, settings.precision)
+        choose_explainer(settings.explainer)
         _check_roots(settings)
         store = JobStore(settings.broker)
         store.ping()
     except HemoError as problem:
         shared.say({"ready": False, "code": problem.code, "message": str(problem), "exit_code": problem.exit_code})
         raise
+    if bundle.signed_by:
+        _LOG.info("the bundle is signed by the trusted key %s", bundle.signed_by)
     with ExitStack() as cleanup:
         cleanup.callback(store.close)
         if settings.metrics_port is not None:

@@ -44,7 +44,17 @@ _TENSOR: Names = {
     13: "external_data",
 }
 
-_DTYPES: Mapping[int, str] = {1: "<f4", 6: "<i4", 7: "<i8", 9: "?", 11: "<f8"}  # TensorProto.DataType
+_DTYPES: Mapping[int, str] = {  # TensorProto.DataType
+    1: "<f4",
+    2: "|u1",
+    3: "|i1",
+    6: "<i4",
+    7: "<i8",
+    9: "?",
+    10: "<f2",
+    11: "<f8",
+}
+_HALF = np.dtype("<f2")
 _PACKED = {"float_data": "<f4", "double_data": "<f8"}
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -163,7 +173,8 @@ def _content(tensor: _Message, dtype: np.dtype[Any]) -> Array:
     for field, packed in _PACKED.items():
         if tensor.all(field):
             return np.concatenate([np.frombuffer(part, packed) for part in tensor.all(field)]).astype(dtype)
-    return np.asarray(tensor.numbers("int64_data") or tensor.numbers("int32_data"), dtype)
+    numbers = tensor.numbers("int64_data") or tensor.numbers("int32_data")
+    return np.asarray(numbers, "<u2").view(_HALF) if dtype == _HALF else np.asarray(numbers, dtype)
 
 
 def _value_info(data: memoryview) -> tuple[str, Shape]:
