@@ -11,7 +11,7 @@ import pytest
 
 from hemo_core.bundle import open_bundle
 from hemo_core.inference import gradcam
-from hemo_core.inference.gradcam import Explainer, normalised
+from hemo_core.inference.gradcam import Explainer, make_explainer, normalised
 from hemo_core.inference.session import Engine
 from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export.package import export_run
@@ -63,14 +63,14 @@ def flat_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_run(run, run / "out", version="0.0.1").path
 
 
-@pytest.fixture(scope="module")
-def pooled(tiny_bundle: Path) -> Explainer:
-    return Explainer(open_bundle(tiny_bundle))
+@pytest.fixture(scope="module", params=["tf", "onnx"])
+def pooled(tiny_bundle: Path, request: pytest.FixtureRequest) -> Explainer:
+    return make_explainer(open_bundle(tiny_bundle), request.param)
 
 
-@pytest.fixture(scope="module")
-def flat(flat_bundle: Path) -> Explainer:
-    return Explainer(open_bundle(flat_bundle))
+@pytest.fixture(scope="module", params=["tf", "onnx"])
+def flat(flat_bundle: Path, request: pytest.FixtureRequest) -> Explainer:
+    return make_explainer(open_bundle(flat_bundle), request.param)
 
 
 def compare(explainer: Explainer, folder: Path, label: int) -> np.ndarray:

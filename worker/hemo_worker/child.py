@@ -28,6 +28,7 @@ from hemo_core.errors import (
     RootNotMounted,
     SinkError,
 )
+from hemo_core.inference.explainer_choice import ExplainerKind, choose_explainer
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.precision import Precision
 from hemo_core.jobs import Claim, JobHeader, JobStore
@@ -151,12 +152,13 @@ def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoE
     """Load both halves and run each once, so that no scan waits for it.
 
     TensorFlow takes seconds to import and only positive scans need it: it loads in a thread, while the CNN works.
+    Without it, explaining loads in milliseconds, at once.
 
     Args:
         broken: called from that thread if the explaining half cannot be loaded.
 
     Raises:
-        DeviceError, BundleError: the scoring half cannot be loaded.
+        DeviceError, BundleError: what is loaded at once cannot be loaded.
     """
     import cv2
 
@@ -173,21 +175,38 @@ def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoE
     picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
     output = engine.cnn(np.zeros((1, *picture), np.float32))
     engine.sequence(output.embeddings)
-    loader = ThreadPoolExecutor(1, "explainer")
-    loading = loader.submit(_load_explainer, bundle, output.features, broken)
-    loader.shutdown(wait=False)
-    return Model(bundle, engine, loading.result)
+    return Model(bundle, engine, _load_explainer(bundle, settings, output.features, broken))
 
 
 def _load_explainer(
-    bundle: Bundle, features: npt.NDArray[np.float32], broken: Callable[[HemoError], None]
-) -> Explainer:
-    try:
-        explainer = Explainer(bundle)
-        explainer.heatmaps(features, [0])
-    except HemoError as problem:
-        broken(problem)
-        raise
+    bundle: Bundle,
+    settings: WorkerSettings,
+    features: npt.NDArray[np.float32],
+    broken: Callable[[HemoError], None],
+) -> Callable[[], Explainer]:
+    """What gives the explainer, and waits for it if it is still being loaded."""
+    kind, why = choose_explainer(settings.explainer)
+    _LOG.info("explainer %s: %s", kind, why)
+    if kind == "onnx":
+        explainer = _explainer(bundle, kind, features)
+        return lambda: explainer
+
+    def load() -> Explainer:
+        try:
+            return _explainer(bundle, kind, features)
+        except HemoError as problem:
+            broken(problem)
+            raise
+
+    loader = ThreadPoolExecutor(1, "explainer")
+    loading = loader.submit(load)
+    loader.shutdown(wait=False)
+    return loading.result
+
+
+def _explainer(bundle: Bundle, kind: ExplainerKind, features: npt.NDArray[np.float32]) -> Explainer:
+    explainer = Explainer(bundle, kind)
+    explainer.heatmaps(features, [0])
     return explainer
 
 
@@ -242,6 +261,7 @@ def start_child(
             "provider": engine.provider,
             "precision": engine.precision,
             "reason": engine.reason,
+            "explainer": choose_explainer(settings.explainer)[0],
             "bundle": bundle.digest,
         }
     )

@@ -27,11 +27,12 @@ _STOP_S = 60.0
 
 
 class Ready(NamedTuple):
-    """What a loaded model runs on, the precision it computes in, and why that one."""
+    """What a loaded model runs on, the precision it computes in and why that one, and what draws its heat maps."""
 
     provider: str
     precision: str
     reason: str
+    explainer: str
 
 
 class LocalWorker:
@@ -78,7 +79,7 @@ class LocalWorker:
         fact: dict[str, Any] = json.loads(self._said.partition(b"\n")[0])
         if not fact["ready"]:
             raise _error_of(fact["code"], fact["message"])
-        return Ready(fact["provider"], fact["precision"], fact["reason"])
+        return Ready(*(fact[name] for name in Ready._fields))
 
     def check(self) -> None:
         """Raise what stopped the worker, if it has stopped."""

@@ -8,20 +8,18 @@ spatial mean of ∂z_t/∂A_tk. Where the head begins with a global average pool
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import HEAD, Bundle
-from hemo_core.errors import BundleSchema, MissingExtra
+from hemo_core.errors import BundleSchema
+from hemo_core.inference.explainer_choice import ExplainerKind, WantedExplainer, choose_explainer
 from hemo_core.inference.gradcam_numpy import numpy_gradient
 from hemo_core.keras_file import load_keras
 
 Float: TypeAlias = npt.NDArray[np.float32]
-ExplainerKind = Literal["tf", "onnx"]
-ExplainerWish = Literal["auto", "tf", "onnx"]
 
 _POOLED_ROWS = 4096
 _GENERAL_VALUES = 32 * 1024 * 1024
@@ -110,27 +108,13 @@ class Explainer:
         return np.concatenate([self._gradient(features, part, label).mean(axis=(1, 2)) for part in parts])
 
 
-def choose_explainer(wanted: ExplainerWish) -> ExplainerKind:
-    """Which explainer this installation is to use; nothing is imported.
+def make_explainer(bundle: Bundle, wanted: WantedExplainer = "auto", *, threads: int | None = None) -> Explainer:
+    """The explainer that is wanted, or that this installation has. Raises as :class:`Explainer`.
 
     Args:
-        wanted: ``auto`` takes TensorFlow, the reference, where it is installed, and numpy elsewhere.
-
-    Raises:
-        MissingExtra: ``tf`` is wanted and TensorFlow is not installed.
+        wanted: see :func:`hemo_core.inference.explainer_choice.choose_explainer`.
     """
-    installed = find_spec("tensorflow") is not None and find_spec("keras") is not None
-    if wanted == "auto":
-        return "tf" if installed else "onnx"
-    if wanted == "tf" and not installed:
-        hint = "pip install 'hemo-batch[worker]', or take --explainer onnx, for which 'hemo-batch[slim]' is enough"
-        raise MissingExtra("--explainer tf needs TensorFlow, which is not installed", hint=hint)
-    return wanted
-
-
-def make_explainer(bundle: Bundle, wanted: ExplainerWish = "auto", *, threads: int | None = None) -> Explainer:
-    """The explainer that is wanted, or that this installation has; see :func:`choose_explainer`."""
-    return Explainer(bundle, choose_explainer(wanted), threads=threads)
+    return Explainer(bundle, choose_explainer(wanted)[0], threads=threads)
 
 
 def normalised(maps: Float) -> Float:

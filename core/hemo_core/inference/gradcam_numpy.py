@@ -36,20 +36,22 @@ def numpy_gradient(bundle: Bundle) -> Gradient:
         HeadUnknown: the head holds an operator, or a use of one, that has no rule here.
         BundleAltered, BundleSchema: a graph cannot be read.
     """
-    sequence = SequenceGradient(bundle)
-    return sequence if bundle.pooled else PooledGradient(bundle, sequence)
+    sequence = SequenceGradient(_graph(bundle, SEQUENCE), str(bundle.path / SEQUENCE))
+    return sequence if bundle.pooled else HeadGradient(_graph(bundle, CNN), str(bundle.path / CNN), sequence)
 
 
 class SequenceGradient:
-    """Logits by embeddings, all of ``sequence.onnx``.
+    """Logits by embeddings.
+
+    Args:
+        graph: all of ``sequence.onnx``.
+        where: its path, for messages.
 
     Raises:
         HeadUnknown: at once, not at the first scan.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        where = str(bundle.path / SEQUENCE)
-        graph = read_onnx(bundle.read(SEQUENCE), where)
+    def __init__(self, graph: OnnxGraph, where: str) -> None:
         self._part = GraphPart(graph, "embeddings", "logits", where)
         self(_trial(graph.inputs["embeddings"][2:], where), np.zeros(1, np.int32), 0)
 
@@ -79,21 +81,21 @@ class SequenceGradient:
         return self._part.record(np.asarray(embeddings[None], np.float32), {"lengths": lengths})
 
 
-class PooledGradient:
+class HeadGradient:
     """Logits by feature maps, where the head does not begin with a global average pool: a Flatten, say.
 
     The CNN's graph turns a slice's feature map into that slice's embedding and looks at no other slice.
 
     Args:
+        graph: all of ``cnn.onnx``.
+        where: its path, for messages.
         sequence: logits by embeddings.
 
     Raises:
         HeadUnknown: at once, not at the first scan.
     """
 
-    def __init__(self, bundle: Bundle, sequence: SequenceGradient) -> None:
-        where = str(bundle.path / CNN)
-        graph = read_onnx(bundle.read(CNN), where)
+    def __init__(self, graph: OnnxGraph, where: str, sequence: SequenceGradient) -> None:
         source, self._axes = _untransposed(graph, "features")
         self._pool = GraphPart(graph, source, "embedding", where)
         self._sequence = sequence
@@ -105,6 +107,10 @@ class PooledGradient:
         wanted = np.zeros((1, *tape.value.shape), np.float32)  # (1, t, E): one pass serves all slices
         wanted[0, chosen] = self._sequence(np.asarray(tape.value, np.float32), chosen, label)
         return np.asarray(tape.back(wanted)[0].transpose(self._axes)[chosen], np.float32)
+
+
+def _graph(bundle: Bundle, name: str) -> OnnxGraph:
+    return read_onnx(bundle.read(name), str(bundle.path / name))
 
 
 def _untransposed(graph: OnnxGraph, name: str) -> tuple[str, tuple[int, ...]]:

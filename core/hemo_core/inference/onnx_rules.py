@@ -231,23 +231,23 @@ def _global_average(node: Node, values: Values) -> tuple[Array, Pullback]:
 
 
 def _lstm(node: Node, values: Values) -> tuple[Array, Pullback]:
-    inputs, cells, (state, memory) = _recurrent(node, values, starts=2)
-    states, back = lstm(inputs, cells, state, memory)
-    return states[:, :, None], lambda gradient: (back(gradient[:, :, :, 0])[:, :, None], *[None] * (len(values) - 1))
+    cells, (state, memory) = _recurrent(node, values, starts=2)
+    states, back = lstm(values[0], cells, state, memory)
+    return states, lambda gradient: (back(gradient), *[None] * (len(values) - 1))
 
 
 def _gru(node: Node, values: Values) -> tuple[Array, Pullback]:
     if node.attributes.get("linear_before_reset") != 1:
         raise Unknown("a GRU whose reset gate acts before the matrix")
-    inputs, cells, (state,) = _recurrent(node, values, starts=1)
-    states, back = gru(inputs, cells, state)
-    return states[:, :, None], lambda gradient: (back(gradient[:, :, :, 0])[:, :, None], *[None] * (len(values) - 1))
+    cells, (state,) = _recurrent(node, values, starts=1)
+    states, back = gru(values[0], cells, state)
+    return states, lambda gradient: (back(gradient), *[None] * (len(values) - 1))
 
 
-def _recurrent(node: Node, values: Values, *, starts: int) -> tuple[Array, Cells, list[Array]]:
-    """What LSTM and GRU have in common: inputs ``(t, features)`` of the one scan, weights, first states ``(D, u)``."""
+def _recurrent(node: Node, values: Values, *, starts: int) -> tuple[Cells, list[Array]]:
+    """What LSTM and GRU have in common: the weights, and the first states ``(D, scans, u)``."""
     backward = _BACKWARD[node.attributes.get("direction", b"forward")]
-    inputs, kernel, recurrent = values[:3]
+    inputs, kernel, recurrent = values[:3]  # (t, scans, features), (D, G·u, features), (D, G·u, u)
     _expect(
         node,
         activations=_ACTIVATIONS[node.op] * len(backward),
@@ -257,15 +257,14 @@ def _recurrent(node: Node, values: Values, *, starts: int) -> tuple[Array, Cells
         layout=0,
         linear_before_reset=1,
     )
-    if inputs.shape[1] != 1 or any(value.size for value in values[5 + starts :]):
-        raise Unknown(f"{node.op} with several scans or with peepholes")
-    if any(lengths.tolist() != [len(inputs)] for lengths in values[4:5] if lengths.size):
+    steps, scans = inputs.shape[:2]
+    if any(value.size for value in values[5 + starts :]):
+        raise Unknown(f"{node.op} with peepholes")
+    if any((lengths != steps).any() for lengths in values[4:5] if lengths.size):
         raise Unknown(f"{node.op} that ends before its last slice")
-    bias = _given(values, 3, (len(backward), 2 * kernel.shape[1]))
-    own, past = np.split(bias, 2, axis=1)
-    units = (len(backward), recurrent.shape[2])
-    first = [_given(values, 5 + place, (len(backward), 1, units[1])).reshape(units) for place in range(starts)]
-    return inputs[:, 0], Cells(kernel, recurrent, own, past, backward), first
+    own, past = np.split(_given(values, 3, (len(backward), 2 * kernel.shape[1])), 2, axis=1)
+    first = [_given(values, 5 + place, (len(backward), scans, recurrent.shape[2])) for place in range(starts)]
+    return Cells(kernel, recurrent, own, past, backward), first
 
 
 def _given(values: Values, place: int, shape: tuple[int, ...]) -> Array:
