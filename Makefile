@@ -6,6 +6,7 @@ PIP_FLAGS := --disable-pip-version-check --no-input
 EXTRAS_dev := --extra train --extra export --extra worker --extra local --extra dev
 EXTRAS_demo := --extra worker --extra local
 EXTRAS_worker := --extra worker
+EXTRAS_slim := --extra slim
 EXTRAS_gpu := --extra gpu
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/pip-compile --quiet --generate-hashes --strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -70,9 +71,10 @@ wheel: .venv-test/installed
 # The other locks start as copies of dev.txt, so that a package has one version and one set of hashes everywhere.
 lock: .venv-lock/installed
 	$(COMPILE) $(UPGRADE) $(EXTRAS_dev) --output-file requirements/dev.txt pyproject.toml
-	for name in base worker demo gpu build; do cp requirements/dev.txt requirements/$$name.txt; done
+	for name in base worker slim demo gpu build; do cp requirements/dev.txt requirements/$$name.txt; done
 	$(COMPILE) --output-file requirements/base.txt pyproject.toml
 	$(COMPILE) $(EXTRAS_worker) --output-file requirements/worker.txt pyproject.toml
+	$(COMPILE) $(EXTRAS_slim) --output-file requirements/slim.txt pyproject.toml
 	$(COMPILE) $(EXTRAS_demo) --output-file requirements/demo.txt pyproject.toml
 	$(COMPILE) --output-file requirements/build.txt requirements/build.in
 	$(COMPILE) $(EXTRAS_gpu) --output-file requirements/gpu.txt pyproject.toml

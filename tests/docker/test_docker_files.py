@@ -17,7 +17,7 @@ from hemo_core.errors import BrokerError, BundleMissing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCKER = REPOSITORY / "docker"
-WORKERS = {"worker": "cpu", "worker-gpu": "gpu"}
+WORKERS = {"worker": "cpu", "worker-slim": "slim", "worker-gpu": "gpu"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_images_run_as_a_plain_user_from_pinned_parts(dockerfile, compose):
     assert re.fullmatch(r"ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
     assert "USER 10001:10001" in dockerfile
     installs = [line for line in dockerfile if "pip" in line and " install " in line and "apt-get" not in line]
-    assert len(installs) == 5
+    assert len(installs) == 7
     assert all("--require-hashes" in line or "--no-index" in line for line in installs)
     foreign = [
         service["image"] for service in compose["services"].values() if not service["image"].startswith("hemo-batch:")
@@ -72,7 +72,7 @@ def test_images_run_as_a_plain_user_from_pinned_parts(dockerfile, compose):
     assert all(re.search(r":v?\d+\.\d+\.\d+", image) for image in foreign)
 
 
-@pytest.mark.parametrize("lock", ["worker.txt", "gpu.txt", "build.txt"])
+@pytest.mark.parametrize("lock", ["worker.txt", "slim.txt", "gpu.txt", "build.txt"])
 def test_the_locks_that_images_install_carry_hashes(lock, dockerfile):
     text = (REPOSITORY / "requirements" / lock).read_text()
     assert f"requirements/{lock}" in "\n".join(dockerfile)
@@ -82,7 +82,7 @@ def test_the_locks_that_images_install_carry_hashes(lock, dockerfile):
     assert not ({"onnxruntime", "onnxruntime-gpu"} <= set(pins))
 
 
-@pytest.mark.parametrize(("lock", "extra"), [("worker.txt", "worker"), ("gpu.txt", "gpu")])
+@pytest.mark.parametrize(("lock", "extra"), [("worker.txt", "worker"), ("slim.txt", "slim"), ("gpu.txt", "gpu")])
 def test_the_locks_pin_whatever_the_project_asks_for(lock, extra):
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     asked = {
@@ -90,6 +90,14 @@ def test_the_locks_pin_whatever_the_project_asks_for(lock, extra):
     }
     pins = re.findall(r"^([a-z0-9._-]+)==", (REPOSITORY / "requirements" / lock).read_text(), re.MULTILINE)
     assert asked <= set(pins)
+
+
+def test_the_slim_image_holds_no_tensorflow_and_asks_for_none(dockerfile, compose):
+    pins = re.findall(r"^([a-z0-9._-]+)==", (REPOSITORY / "requirements" / "slim.txt").read_text(), re.MULTILINE)
+
+    assert not ({"tensorflow", "keras"} & set(pins))
+    assert "--explainer=onnx" in compose["services"]["worker-slim"]["command"]
+    assert any("HEMO_EXPLAINER=onnx" in line for line in dockerfile)
 
 
 @pytest.mark.parametrize("service", [*WORKERS, "submit"])
@@ -103,14 +111,15 @@ def test_every_command_is_one_that_the_command_line_knows(service, compose):
             assert argument.partition("=")[0] in flags, argument
 
 
-def test_a_worker_command_line_parses_as_far_as_the_broker(compose, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("service", ["worker", "worker-slim"])
+def test_a_worker_command_line_parses_as_far_as_the_broker(service, compose, monkeypatch, tmp_path, capsys):
     """Everything is real but the mounts and the broker, which do not exist here: the worker gets as far as them."""
     monkeypatch.chdir(tmp_path)
     arguments = [
         argument.replace("redis:6379", "127.0.0.1:1")
         .replace("=/scans", f"={tmp_path}")
         .replace("=/out", f"={tmp_path}")
-        for argument in compose["services"]["worker"]["command"]
+        for argument in compose["services"][service]["command"]
     ]
     assert run(arguments) in (BrokerError.exit_code, BundleMissing.exit_code)
     assert re.search(r"127\.0\.0\.1:1|no model bundle", capsys.readouterr().err)
