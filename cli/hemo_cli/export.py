@@ -1,7 +1,8 @@
-"""``hemo-batch export``: a training run becomes a sealed bundle that workers load."""
+"""``hemo-batch export``: a training run, or an older model file, becomes a sealed bundle that workers load."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ import click
 
 from hemo_cli.console import err, out, plain, print_fields, print_json
 from hemo_cli.extras import need_extra
+from hemo_cli.imported import given, imported_options, made_run
 from hemo_cli.options import json_option
+from hemo_core.errors import UsageError
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
@@ -21,7 +24,7 @@ _REPORTED = ("parity", "gates", "variants")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("run", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--out",
     "folder",
@@ -31,19 +34,29 @@ _REPORTED = ("parity", "gates", "variants")
     help="Folder that bundles lie in; the new one is OUT/NAME-VERSION.",
 )
 @click.option("--version", "release", default="0.1.0", show_default=True, help="Semantic version of the bundle.")
-@click.option("--name", help="Name of the bundle. [default: the run's]")
+@click.option("--name", help="Name of the bundle. [default: the run's, or the file's]")
+@imported_options
 @json_option
-def export(run: Path, folder: Path, release: str, name: str | None, as_json: bool) -> None:
-    """Export the training run RUN as a sealed bundle.
+def export(
+    run: Path | None, source: Path | None, folder: Path, release: str, name: str | None, as_json: bool, **told: Any
+) -> None:
+    """Export the training run RUN, or the Keras model file named by --from, as a sealed bundle.
 
     The bundle appears only when every gate has passed: valid graphs, the same numbers, labels and heat maps as the
     Keras model. A smaller precision that fails its own gates is left out. What failed is kept in
     OUT/NAME-VERSION.failed with a script for each failure. Needs the extra [export].
     """
+    wanted = [path for path in (run, source) if path is not None]
+    if len(wanted) != 1:
+        raise UsageError("give either a training run's folder or --from FILE")
+    if source is None and given(told):
+        raise UsageError("a training run tells its own input and threshold", hint="those options go with --from")
     need_extra("export")
     from hemo_export.package import export_run
 
-    made = export_run(run, folder, version=release, name=name, listener=_Progress())
+    with tempfile.TemporaryDirectory(prefix="hemo-import-") as scratch:
+        ready = wanted[0] if source is None else made_run(source, Path(scratch), name, told)
+        made = export_run(ready, folder, version=release, name=name, listener=_Progress())
     facts = {"path": str(made.path), "name": made.name, "version": made.version, "digest": made.digest}
     if as_json:
         print_json({**facts, **{key: made.manifest.get(key) for key in _REPORTED}})

@@ -34,7 +34,7 @@ CARD = "MODEL_CARD.md"
 EVIDENCE = "evidence"
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
 _TRAINING = ("data", "seed", "architecture", "fit", "versions")
-_OPTIONAL = ("heatmaps",)
+_OPTIONAL = ("heatmaps", "origin")
 
 
 def export_run(
