@@ -6,14 +6,18 @@ import json
 import os
 import re
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hemo_core.errors import BundleCode, BundleMissing, BundleUnsafe, MissingExtra
+from hemo_core.errors import BundleCode, BundleError, BundleMissing, BundleUnsafe, MissingExtra
 from hemo_core.safe_zip import check_archive
+
+if TYPE_CHECKING:
+    from hemo_core.bundle import Bundle
 
 _FORBIDDEN = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper"})
 _TRUSTED_ROOTS = frozenset({"keras", "builtins"})
@@ -85,6 +89,27 @@ def load_keras(path: Path, *, threads: int | None = None) -> Any:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
         raise BundleUnsafe(f"Keras cannot load it: {error}", path=str(path)) from error
+
+
+def load_sealed(bundle: Bundle, name: str, *, threads: int | None = None) -> Any:
+    """Load a Keras file of a bundle: the very bytes that were verified, whatever happens to the folder meanwhile.
+
+    Args:
+        bundle: opened.
+        name: of the sealed file.
+        threads: as for :func:`load_keras`.
+
+    Raises:
+        BundleError: the file changed since the bundle was opened, or Keras cannot load it.
+    """
+    with tempfile.TemporaryDirectory(prefix="hemo-keras-") as ours:
+        copy = Path(ours) / "sealed.keras"
+        copy.write_bytes(bundle.read(name))
+        try:
+            return load_keras(copy, threads=threads)
+        except BundleError as error:
+            error.path = str(bundle.path / name)
+            raise
 
 
 def quiet_tensorflow(threads: int | None = None) -> None:

@@ -26,7 +26,16 @@ class Ran:
 @pytest.fixture
 def hemo(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path) -> Callable[..., Ran]:
     """``hemo("bundle", "show", "--json")`` → exit code and what was printed. No settings leak in from outside."""
-    for name in ("HEMO_BROKER", "HEMO_BUNDLE", "HEMO_OUT", "HEMO_DEVICE", "HEMO_ROOTS", "HEMO_CONFIG"):
+    for name in (
+        "HEMO_BROKER",
+        "HEMO_BUNDLE",
+        "HEMO_OUT",
+        "HEMO_DEVICE",
+        "HEMO_PRECISION",
+        "HEMO_ROOTS",
+        "HEMO_CONFIG",
+        "HEMO_TRUSTED_KEYS",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

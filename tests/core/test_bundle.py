@@ -17,6 +17,7 @@ import hemo_core.bundle
 from hemo_core.bundle import HEAD, MANIFEST, Bundle, open_bundle, released_bundle, seal
 from hemo_core.bundle_zip import pack, unpack
 from hemo_core.errors import BundleAltered, BundleCode, BundleError, BundleMissing, BundlePath, BundleSchema
+from hemo_core.keras_file import load_sealed
 from hemo_core.manifest import parse_manifest
 
 
@@ -192,6 +193,9 @@ def test_a_file_swapped_after_opening_is_refused(copy):
     flip(copy / "cnn.onnx", 5)
     with pytest.raises(BundleAltered):
         bundle.read("cnn.onnx")
+    flip(copy / HEAD, 5)
+    with pytest.raises(BundleAltered):
+        load_sealed(bundle, HEAD)
 
 
 def test_packed_and_unpacked_it_is_the_same_bundle(copy, tmp_path):

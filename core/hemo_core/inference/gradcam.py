@@ -17,7 +17,7 @@ from hemo_core.bundle import HEAD, Bundle
 from hemo_core.errors import BundleSchema
 from hemo_core.inference.explainer_choice import ExplainerKind, WantedExplainer, choose_explainer
 from hemo_core.inference.gradcam_numpy import numpy_gradient
-from hemo_core.keras_file import load_keras
+from hemo_core.keras_file import load_sealed
 
 Float: TypeAlias = npt.NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class Explainer:
         if kind == "onnx":
             self._pooled, self._gradient = bundle.pooled, numpy_gradient(bundle)
             return
-        head = load_keras(bundle.path / HEAD, threads=threads)
+        head = load_sealed(bundle, HEAD, threads=threads)
         self._prepare(head, bundle.pooled, str(bundle.path / HEAD))
 
     @classmethod
