@@ -12,6 +12,7 @@ from hemo_core.preprocess import prepare
 from hemo_core.scan import Geometry, Scan, ScanRef, Slice
 
 _ROWS, _SLICES = 256, 16
+_FIRST = 1000  # other heads than those that the gates ask about
 
 
 def phantom_slices(contract: InputContract, scans: int) -> npt.NDArray[np.uint8]:
@@ -22,12 +23,13 @@ def phantom_slices(contract: InputContract, scans: int) -> npt.NDArray[np.uint8]
     Returns:
         uint8 ``(slices, H, W, C)``.
     """
-    return np.concatenate([prepare(_scan(seed), contract).pixels for seed in range(scans)])
+    return np.concatenate([prepare(as_scan(_phantom(seed)), contract).pixels for seed in range(_FIRST, _FIRST + scans)])
 
 
-def _scan(seed: int) -> Scan:
-    phantom = _phantom(seed)
-    ref = ScanRef(f"phantom-{seed}", "phantoms", f"phantom-{seed}", (), "image")
+def as_scan(phantom: Phantom) -> Scan:
+    """A phantom as a reader would give it."""
+    name = f"phantom-{phantom.spec.seed}"
+    ref = ScanRef(name, "phantoms", name, (), "image")
     slices = tuple(Slice(plane, ref.path) for plane in phantom.hu)
     return Scan(ref, slices, "hu", Geometry("frame", slice_spacing_mm=phantom.spec.spacing_mm), (), {})
 

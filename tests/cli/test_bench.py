@@ -36,3 +36,11 @@ def test_nothing_to_score_is_said(hemo, tiny_bundle, tmp_path):
 
     assert ran.code == Exit.USAGE
     assert "no scan there can be scored" in ran.err
+
+
+def test_precisions_are_timed_alone(hemo, tiny_bundle):
+    ran = hemo("bench", "--bundle", tiny_bundle, "--precision", "fp32", "--json")
+
+    assert ran.code == Exit.DONE, ran.err
+    assert list(ran.json["precisions"]) == ["fp32"]
+    assert set(ran.json["precisions"]["fp32"]["ms_per_slice"]) == {"1", "8", "32"}

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny import fp32_only
 
 from hemo_cli.exits import Exit
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom, write_localizer
@@ -149,6 +150,14 @@ def test_no_wait_without_a_broker_makes_no_sense(hemo, ward):
 
     assert ran.code == Exit.USAGE
     assert "broker" in ran.json["error"]["hint"]
+
+
+def test_a_precision_that_the_bundle_lacks_is_refused_before_anything_is_written(hemo, ward, tiny_bundle, tmp_path):
+    bundle = fp32_only(tiny_bundle, tmp_path / "fp32")
+    ran = hemo("submit", ward, "--out", tmp_path / "out", "--bundle", bundle.path, "--precision", "int8", "--json")
+    assert ran.code == Exit.BUNDLE
+    assert ran.json["error"]["code"] == "precision_refused"
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unreachable_broker_has_its_own_exit_code(hemo, ward, tiny_bundle):

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from jobsite import Site, child_of, eventually, kill, write_crowd, write_series
+from tiny import fp32_only
 
 from hemo_core.discover import discover
-from hemo_core.errors import BundleAltered, DeviceError, RootNotMounted
-from hemo_core.jobs import cancel, resume, retry_failed, submit
+from hemo_core.errors import BundleAltered, DeviceError, PrecisionRefused, RootNotMounted
+from hemo_core.jobs import JobOptions, cancel, resume, retry_failed, submit
 from hemo_core.phantoms import write_demo
 from hemo_core.queue import queue_depth, queue_keys
 from hemo_core.report import load_report
@@ -212,6 +213,16 @@ def test_a_job_for_another_bundle_is_left_alone_and_says_so(site: Site, worker: 
     assert worker.process.poll() is None
 
 
+def test_a_job_for_another_precision_is_left_alone_and_says_so(site: Site, worker: LocalWorker):
+    write_series(site.scans("several"), ["a", "b"])
+    site.submit("precise", "several", options=JobOptions(precision="int8"))
+    progress = site.until("precise", lambda progress: progress.note is not None)
+    assert "asks for int8; this worker computes in fp32 (start a worker with --precision int8)" in progress.note
+    assert progress.open == progress.total == 2
+    cancel(site.store, "precise")
+    assert worker.process.poll() is None
+
+
 def test_sigterm_gives_the_work_back_and_another_worker_ends_it(
     site: Site, worker: LocalWorker, crowd: str, undisturbed: dict[str, bytes]
 ):
@@ -249,6 +260,13 @@ def test_a_missing_device_ends_the_worker_with_its_own_code(site: Site):
         with pytest.raises(DeviceError):
             worker.wait_ready()
         assert worker.process.wait(60) == DeviceError.exit_code
+
+
+def test_a_precision_that_the_bundle_lacks_ends_the_worker_with_its_own_code(site: Site, tmp_path: Path):
+    with site.worker("--precision=int8", bundle=fp32_only(site.bundle.path, tmp_path / "fp32")) as worker:
+        with pytest.raises(PrecisionRefused, match="holds no int8 graphs"):
+            worker.wait_ready()
+        assert worker.process.wait(60) == PrecisionRefused.exit_code
 
 
 def test_an_altered_bundle_is_refused_before_anything_is_loaded(site: Site, tmp_path: Path):
