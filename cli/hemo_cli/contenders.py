@@ -200,7 +200,7 @@ class _Worker:
 
 def _explained(report: Report) -> tuple[int, ...]:
     """Indices of the slices whose heat map was computed."""
-    return tuple(item.number - 1 for item in report.slices if item.heatmap is not None)
+    return tuple(item.number - 1 for item in report.slices if item.heatmap not in (None, "withheld"))
 
 
 class _Outlet:

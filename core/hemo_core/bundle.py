@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import (
     BundleAltered,
     BundleIncomplete,
@@ -89,6 +89,14 @@ class Bundle:
     manifest: Mapping[str, Any]
     signature: Signature | None = None
     signed_by: str = ""
+
+    @property
+    def heatmap_check(self) -> HeatmapCheck:
+        """Whether the maps passed the randomisation check; a worker draws none that failed it, unless asked."""
+        heatmaps = self.manifest.get("heatmaps")
+        check = heatmaps.get("randomisation") if isinstance(heatmaps, Mapping) else None
+        passed = check.get("passed") if isinstance(check, Mapping) else None
+        return "not_measured" if not isinstance(passed, bool) else "passed" if passed else "failed"
 
     @property
     def pooled(self) -> bool:

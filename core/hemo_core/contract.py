@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 Crop = Literal["head", "whole"]
+HeatmapCheck = Literal["passed", "failed", "not_measured"]
 
 _SILENT = (("crop", "head"), ("imported", False))
 

@@ -16,15 +16,15 @@ from importlib import resources
 from typing import Any, Literal, Protocol, cast
 
 import hemo_core
-from hemo_core.contract import ScoringContract
+from hemo_core.contract import HeatmapCheck, ScoringContract
 from hemo_core.errors import HemoError, ReportInvalid, ScoringFailed
 from hemo_core.preprocess import Prepared
-from hemo_core.scan import Geometry, Scan, ScanRef, SourceKind
+from hemo_core.scan import Geometry, Quality, Scan, ScanRef, SourceKind
 from hemo_core.wording import LABEL_TEXT, STATEMENT, quality_text
 
 Outcome = Literal["scored", "rejected", "failed"]
 Label = Literal["hemorrhage", "review", "no_finding"]
-Heatmap = Literal["drawn", "empty_heatmap"]
+Heatmap = Literal["drawn", "empty_heatmap", "withheld"]
 
 SCHEMA = "hemo-batch/report"
 SCHEMA_VERSION = 1
@@ -56,6 +56,10 @@ class ScoringBundle(BundleFacts, Protocol):
     @property
     def scoring(self) -> ScoringContract:
         """Where the threshold stands."""
+
+    @property
+    def heatmap_check(self) -> HeatmapCheck:
+        """Whether its heat maps depend on what it learned."""
 
 
 class Score(Protocol):
@@ -120,7 +124,8 @@ class SliceResult:
         probability: calibrated.
         sources: the input slices averaged into it, mostly one.
         picture: file name of its overlay beside the report, if one was drawn.
-        heatmap: ``drawn``; ``empty_heatmap`` where nothing in the slice raises its score; None where not asked for.
+        heatmap: ``drawn``; ``empty_heatmap`` where nothing in the slice raises its score; ``withheld`` where maps of
+            this model failed their check; None where not asked for.
     """
 
     number: int
@@ -149,10 +154,15 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What ran the model: the onnxruntime provider and the precision of the graphs."""
+    """What ran the model: the onnxruntime provider and the precision of the graphs.
+
+    Attributes:
+        explainer: ``tf`` or ``onnx``, whose heat maps agree to rounding; None where no slice was to be explained.
+    """
 
     provider: str
     precision: str = "fp32"
+    explainer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +186,7 @@ class Shown:
 
     Attributes:
         index: of the model slice, from 0.
-        picture: file name of the overlay; None if the heat map was empty and nothing was drawn.
+        picture: file name of the overlay; None if nothing was drawn, because the map was empty or is withheld.
     """
 
     index: int
@@ -285,7 +295,7 @@ def scored_report(
         highest_slice=1 + probabilities.index(max(probabilities)),
         slices=slices,
         geometry=_rounded_geometry(scan.geometry),
-        quality=_quality((*ref.quality, *scan.quality, *prepared.quality), scan.notes),
+        quality=_quality((*ref.quality, *scan.quality, *prepared.quality, *_map_quality(bundle, shown)), scan.notes),
         model=_model(bundle),
         engine=engine,
     )
@@ -387,6 +397,11 @@ def _model(bundle: BundleFacts | None) -> Model | None:
 def _quality(codes: Iterable[str], notes: Mapping[str, str]) -> tuple[QualityNote, ...]:
     unique = dict.fromkeys(str(code) for code in codes)
     return tuple(QualityNote(code, notes.get(code) or quality_text(code)) for code in unique)
+
+
+def _map_quality(bundle: ScoringBundle, shown: Sequence[Shown]) -> tuple[Quality, ...]:
+    """Where slices were to be explained: a code if the model's maps are not to be relied on, drawn or withheld."""
+    return (Quality.HEATMAPS_FAILED,) if shown and bundle.heatmap_check == "failed" else ()
 
 
 def _file_below_root(path: str | None, ref: ScanRef) -> str | None:

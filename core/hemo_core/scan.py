@@ -44,6 +44,7 @@ class Quality(StrEnum):
     EXTRA_SLICES_DROPPED = "extra_slices_dropped"
     REORIENTED = "reoriented"
     IMPORTED_MODEL = "imported_model"
+    HEATMAPS_FAILED = "heatmaps_failed_check"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,6 +36,7 @@ HEATMAP_TEXT: Mapping[str, str] = MappingProxyType(
     {
         "drawn": "heat map drawn over the slice",
         "empty_heatmap": "no heat map: no place in this slice raises the score",
+        "withheld": "no heat map: this model's heat maps failed their check, see the quality notes",
     }
 )
 
@@ -63,6 +64,7 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
         Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, the patient's right on the left.",
         Quality.EXTRA_SLICES_DROPPED: "Slices that do not belong to the series were left out.",
         Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, patient's right on the left.",
+        Quality.HEATMAPS_FAILED: "The model's heat maps hardly depend on what it learned (randomisation check failed).",
         Quality.IMPORTED_MODEL: "Scored by an imported model: no evidence of its accuracy is known.",
     }
 )

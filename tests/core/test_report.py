@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hemo_core import wording
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import FileMissing, ReportInvalid, ScoringFailed
 from hemo_core.inference.scoring import ScanScore, score_scan
 from hemo_core.preprocess import prepare
@@ -39,6 +39,7 @@ class FakeBundle:
     version: str = "1.2.3"
     digest: str = "sha256:" + "ab" * 32
     scoring: ScoringContract = ScoringContract(threshold=0.4)  # noqa: RUF009 (frozen)
+    heatmap_check: HeatmapCheck = "not_measured"
 
 
 def a_ref(**changes) -> ScanRef:

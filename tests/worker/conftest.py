@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.inference.scoring import score_scan
 from hemo_core.jobs.header import JobHeader
 from hemo_core.jobs.manifest import write_ignored, write_manifest
@@ -27,6 +27,7 @@ class FakeBundle:
     version: str = "1.2.3"
     digest: str = "sha256:" + "ab" * 32
     scoring: ScoringContract = ScoringContract(threshold=0.4)  # noqa: RUF009 (frozen)
+    heatmap_check: HeatmapCheck = "not_measured"
 
 
 class Workshop:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import DeviceError, RootNotMounted, SinkError, Truncated
 from hemo_core.inference.session import CnnOutput
 from hemo_core.jobs import JobOptions
+from hemo_core.report import dump_report, report_schema
 from hemo_core.scan import Rejection
 from hemo_worker.metrics import Meter
 from hemo_worker.pipeline import Limits, Model, Pipeline, Work, positive_slices
@@ -41,6 +44,8 @@ class CountingEngine:
 
 
 class Warm:
+    kind = "onnx"
+
     def heatmaps(self, features, slices):
         maps = np.ones((len(slices), *features.shape[1:3]), np.float32)
         maps[1:2] = 0  # the second explained slice has an empty map
@@ -54,6 +59,7 @@ class Bundle:
     digest: str = "cd" * 32
     input: InputContract = field(default_factory=lambda: InputContract(height=64, width=64))
     scoring: ScoringContract = field(default_factory=lambda: ScoringContract(threshold=0.5))
+    heatmap_check: HeatmapCheck = "not_measured"
 
 
 @dataclass
@@ -88,6 +94,10 @@ class Recorder:
             self._flying.discard(finished.work.row)
 
 
+def refuse():
+    pytest.fail("nothing is to be explained")
+
+
 @pytest.fixture
 def engine() -> CountingEngine:
     return CountingEngine()
@@ -95,12 +105,12 @@ def engine() -> CountingEngine:
 
 @pytest.fixture
 def run(workshop, engine):
-    def start(work, recorder=None, opener=None, options=None, **limits):
+    def start(work, recorder=None, opener=None, options=None, model=None, **limits):
         def read(ref, mount, *, allow_implausible):
             assert (mount, allow_implausible) == (Path("/mnt/scans"), False)
             return workshop.scan(ref)
 
-        model = Model(Bundle(), engine, Warm)
+        model = model or Model(Bundle(), engine, Warm)
         meter = Meter(CollectorRegistry())
         pipeline = Pipeline(model, {"scans": Path("/mnt/scans")}, Limits(**limits), meter, opener=opener or read)
         recorder = recorder or Recorder()
@@ -121,6 +131,13 @@ def test_slices_of_different_scans_share_full_batches(run, engine, workshop):
     assert engine.batches.count(4) >= 4
     assert all(finished.report.outcome == "scored" for finished in recorder.ended.values())
     assert {finished.slices for finished in recorder.ended.values()} == {3}
+
+
+def test_a_report_names_what_ran_the_model_and_its_precision(run, engine, workshop):
+    engine.precision = "int8"
+    report = run(rows(workshop, 1)).ended[0].report
+    assert report.engine is not None
+    assert (report.engine.provider, report.engine.precision) == ("CPUExecutionProvider", "int8")
 
 
 def test_every_row_is_begun_before_it_ends_and_no_more_than_the_limit_fly(run, workshop):
@@ -209,6 +226,33 @@ def test_overlays_can_be_left_out(run, workshop):
     recorder = run(rows(workshop, 1), options=JobOptions(explain=False))
     assert recorder.ended[0].pictures == {}
     assert recorder.ended[0].report.label == "hemorrhage"
+
+
+def test_maps_that_failed_their_check_are_withheld_and_the_report_says_why(run, workshop):
+    finished = run(rows(workshop, 1), model=Model(Bundle(heatmap_check="failed"), CountingEngine(), refuse)).ended[0]
+    assert finished.pictures == {}
+    assert [item.heatmap for item in finished.report.slices] == ["withheld"] * 3
+    assert finished.report.quality[-1].code == "heatmaps_failed_check"
+    assert "randomisation check failed" in finished.report.quality[-1].note
+    assert finished.report.engine.explainer is None
+    jsonschema.validate(json.loads(dump_report(finished.report)), report_schema())
+
+
+def test_maps_that_failed_their_check_are_drawn_on_request_and_say_so(run, workshop):
+    failed = Model(Bundle(heatmap_check="failed"), CountingEngine(), Warm)
+    asked = run(rows(workshop, 1), model=failed, options=JobOptions(unverified_overlays=True)).ended[0]
+    verified = run(rows(workshop, 1)).ended[0]
+    assert [item.heatmap for item in asked.report.slices] == ["drawn", "empty_heatmap", "drawn"]
+    assert "heatmaps_failed_check" in [item.code for item in asked.report.quality]
+    assert "heatmaps_failed_check" not in [item.code for item in verified.report.quality]
+    assert asked.pictures["slice-001.png"] != verified.pictures["slice-001.png"]
+
+
+def test_a_scan_without_a_finding_is_told_nothing_about_maps(run, workshop):
+    dark = Model(Bundle(heatmap_check="failed", scoring=ScoringContract(threshold=0.9999999)), CountingEngine(), refuse)
+    report = run(rows(workshop, 1), model=dark).ended[0].report
+    assert report.label == "no_finding"
+    assert "heatmaps_failed_check" not in [item.code for item in report.quality]
 
 
 def test_which_slices_are_positive():

@@ -183,11 +183,18 @@ class Pipeline:
     def explain(
         self, flight: _Flight, score: ScanScore, features: Float, options: JobOptions
     ) -> tuple[tuple[Shown, ...], dict[str, bytes]]:
-        """Overlays of the positive slices, the highest first where there are too many."""
+        """Overlays of the positive slices, the highest first where there are too many.
+
+        A model whose maps failed their check gets none, unless the job asks for them.
+        """
         scan, prepared = flight.result()
-        chosen = positive_slices(score, self.model.bundle.scoring.threshold, options)
+        bundle = self.model.bundle
+        chosen = positive_slices(score, bundle.scoring.threshold, options)
         if not chosen:
             return (), {}
+        doubtful = bundle.heatmap_check == "failed"
+        if doubtful and not options.unverified_overlays:
+            return tuple(Shown(index, None, "withheld") for index in chosen), {}
         shown, pictures = [], {}
         explainer = self.model.explainer()
         with self.meter.timed("gradcam", flight.timings):
@@ -198,8 +205,10 @@ class Pipeline:
                     continue
                 name = picture_name(index)
                 probability = float(score.slice_probabilities[index])
-                threshold = self.model.bundle.scoring.threshold
-                pictures[name] = overlay_png(scan, prepared, index, heat, probability, threshold=threshold)
+                threshold = bundle.scoring.threshold
+                pictures[name] = overlay_png(
+                    scan, prepared, index, heat, probability, threshold=threshold, doubtful=doubtful
+                )
                 shown.append(Shown(index, name))
         return tuple(shown), pictures
 
@@ -371,7 +380,9 @@ class _Run:
         try:
             features = np.concatenate(flight.features)
             shown, pictures = self.pipeline.explain(flight, score, features, self.options)
-            facts = EngineFacts(self.model.engine.provider, self.model.engine.precision)
+            engine = self.model.engine
+            explained = any(item.heatmap != "withheld" for item in shown)
+            facts = EngineFacts(engine.provider, engine.precision, self.model.explainer().kind if explained else None)
             report = scored_report(ref, scan, prepared, score, bundle, shown, engine=facts)
         except ScanError as problem:
             self._finish_failed(flight, problem)

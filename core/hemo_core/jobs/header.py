@@ -17,6 +17,7 @@ Priority = Literal["high", "normal", "low"]
 
 SCHEMA_VERSION = 1
 HEADER_FILE = "job.json"
+_SILENT = (("precision", None), ("unverified_overlays", False))
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -28,6 +29,7 @@ class JobOptions:
         explain: draw overlays for the positive slices.
         max_overlays: at most so many overlays a scan, the highest slices first.
         allow_implausible: score pictures that do not look like a head CT.
+        unverified_overlays: draw overlays also where the model's heat maps failed their randomisation check.
         precision: only workers whose model computes in it touch the job; None: each in its own, which reports name.
     """
 
@@ -35,6 +37,7 @@ class JobOptions:
     max_overlays: int = 8
     allow_implausible: bool = False
     precision: Precision | None = None
+    unverified_overlays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,9 @@ class JobHeader:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
         options = asdict(self.options)
-        if options["precision"] is None:
-            del options["precision"]  # workers that know no precisions read the header, too
+        for name, silent in _SILENT:
+            if options[name] == silent:
+                del options[name]  # workers that do not know the option read the header, too
         return {**asdict(self), "options": options, "roots": list(self.roots), "schema_version": SCHEMA_VERSION}
 
     @classmethod

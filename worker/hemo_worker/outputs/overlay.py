@@ -52,6 +52,7 @@ def overlay_png(
     probability: float,
     *,
     threshold: float | None = None,
+    doubtful: bool = False,
 ) -> bytes:
     """Draw one slice beside its heat map.
 
@@ -62,6 +63,7 @@ def overlay_png(
         heatmap: float32 ``(h, w)`` between 0 and 1; None or all zero where nothing in the slice raises its score.
         probability: calibrated, of this slice.
         threshold: the bundle's operating threshold.
+        doubtful: the model's heat maps failed their check, and the picture says so.
 
     Returns:
         A PNG, the same bytes for the same arguments.
@@ -83,7 +85,7 @@ def overlay_png(
         _paste(canvas, _scale_bar(), _HEADER, _BAR_LEFT)
     _paste(canvas, explained, corner[0], _RIGHT_PANEL + corner[1])
     _write_header(canvas, scan, prepared, index, probability, threshold=threshold)
-    _write_captions(canvas, scan, warm=warm)
+    _write_captions(canvas, scan, warm=warm, doubtful=doubtful)
     done, data = cv2.imencode(".png", canvas, _PNG)
     if not done:
         raise ScoringFailed("the overlay could not be encoded as PNG", path=scan.ref.path)
@@ -129,11 +131,13 @@ def _where(scan: Scan, group: tuple[int, ...]) -> str:
     return "  ".join(parts)
 
 
-def _write_captions(canvas: Canvas, scan: Scan, *, warm: bool) -> None:
+def _write_captions(canvas: Canvas, scan: Scan, *, warm: bool, doubtful: bool) -> None:
     window = "window 40/120 HU" if scan.units == "hu" else "window of the picture"
     _text(canvas, window, (_LEFT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
     caption = "heat map of this slice" if warm else "no heat map: nothing here raises the score"
     _text(canvas, caption, (_RIGHT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
+    if doubtful:
+        _text(canvas, "these heat maps failed their check", (_RIGHT_PANEL + 8, _HEADER + 36), 0.4, _ABOVE)
     if _sides_are_known(scan):
         middle = _HEADER + _PANEL // 2
         for left in (_LEFT_PANEL, _RIGHT_PANEL):

@@ -166,7 +166,7 @@ def _figure(item: SliceResult) -> Html:
         picture=picture,
         value=_number(item.probability),
         where=f"position {_position(item) or 'not known'}",
-        heat=f" · {HEATMAP_TEXT['empty_heatmap']}" if item.heatmap == "empty_heatmap" else "",
+        heat="" if item.heatmap in (None, "drawn") else f" · {HEATMAP_TEXT[item.heatmap]}",
     )
 
 
