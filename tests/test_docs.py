@@ -68,7 +68,7 @@ def write_training_patient(folder: Path, seed: int) -> None:
 def run(arguments: list[str], folder: Path, bundle: Path | None = None) -> str:
     program = "from hemo_cli.main import main; main()"
     settings = [] if bundle is None or "--bundle" in arguments else ["--bundle", str(bundle)]
-    takes_bundle = arguments[0] in {"submit", "evaluate", "bench"}
+    takes_bundle = arguments[0] in {"submit", "bench"}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments, *(settings if takes_bundle else [])],
         cwd=folder,

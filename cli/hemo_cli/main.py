@@ -27,7 +27,7 @@ COMMANDS = {
     "train": "hemo_cli.train:train",
     "crossval": "hemo_cli.crossval:crossval",
     "leakage": "hemo_cli.leakage:leakage",
-    "evaluate": "hemo_cli.train:evaluate",
+    "evaluate": "hemo_cli.evaluate:evaluate",
     "dataset": "hemo_cli.dataset:dataset",
     "export": "hemo_cli.export:export",
     "bench": "hemo_cli.bench:bench",

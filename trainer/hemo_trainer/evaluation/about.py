@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from hemo_core import __version__
 
-Protocol = Literal["held_out", "validation", "out_of_fold", "external", "unknown"]
+Protocol = Literal["held_out", "validation", "out_of_fold", "external", "unseen", "unknown"]
 
 PROTOCOL_TEXT: Mapping[Protocol, str] = MappingProxyType(
     {
@@ -22,7 +22,11 @@ PROTOCOL_TEXT: Mapping[Protocol, str] = MappingProxyType(
             "Every patient was scored by a model that had not been fitted to that patient. Temperature and threshold "
             "were locked on these same scores, so figures at the locked threshold are optimistic."
         ),
-        "external": "Data of a source that the model was not fitted to.",
+        "external": "Sources that the model was not fitted to; no patient or picture of theirs was in its training.",
+        "unseen": (
+            "The model was not fitted to any of these patients, by name or by picture. Whether they had a part in "
+            "choosing it is not recorded."
+        ),
         "unknown": "Whether these patients took part in fitting the model is not recorded.",
     }
 )

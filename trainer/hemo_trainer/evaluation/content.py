@@ -84,8 +84,8 @@ def _in_plain_numbers(evidence: Evidence) -> Iterator[str]:
         alarms = [round((_EXAMS - ill) * (1 - other[end])) for end in ("value", "high", "low")]
         yield (
             f"In plain numbers, {name}: of {_EXAMS} exams like these of which {ill} show a bleed, the model would "
-            f"neither label nor mark for review {missed[0]} of the {ill} (interval {missed[1]} to {missed[2]}), and "
-            f"would do so for {alarms[0]} of the other {_EXAMS - ill} (interval {alarms[1]} to {alarms[2]})."
+            f"neither label nor mark for review {missed[0]} of the {ill} (interval {missed[1]} to {missed[2]}), and it "
+            f"would label or mark {alarms[0]} of the other {_EXAMS - ill} (interval {alarms[1]} to {alarms[2]})."
         )
 
 
@@ -165,7 +165,7 @@ def thresholds(evidence: Evidence) -> Section:
         "otherwise. The thresholds for 90 % and 95 % sensitivity are looked up in these very data, so their "
         "specificity is optimistic. “For review” also counts exams below the threshold that hold a slice above it, "
         "as a worker labels them. Wilson intervals take items as independent; slices of one patient are not, so the "
-        "interval of a bootstrap over patients stands beside them."
+        "interval of a bootstrap over patients stands beside them; it does not exist where all patients agree."
     )
     blocks: list[Block] = [
         Prose(text),
@@ -177,7 +177,7 @@ def thresholds(evidence: Evidence) -> Section:
             "What a call would be worth at another prevalence (Bayes). Ranges take both Wilson limits at once and are "
             "therefore wider than 95 %."
         )
-        blocks += [Table(worth_head, tuple(worth), caption=f"Predictive values of exams. {note}", words=3)]
+        blocks += [Table(worth_head, tuple(worth), caption="Predictive values of exams", words=3), Prose(note)]
     blocks += [_reports(evidence)]
     return Section("thresholds", "At a threshold", tuple(blocks))
 
@@ -192,7 +192,7 @@ def _reports(evidence: Evidence) -> Table:
             figures = [Cell(f"{cells[key]:.2f}") for key in ("precision", "recall", "f1-score")]
             rows.append((Cell(name), Cell(f"{unit}s"), Cell(row), *figures, Cell(f"{cells['support']:.0f}")))
     head = ("data", "unit", "class", "precision", "recall", "F1", "support")
-    return Table(head, tuple(rows), caption="Classification report at the locked threshold", words=3)
+    return Table(head, tuple(rows), caption="Classification report at the locked threshold", words=3, folded=True)
 
 
 def calibration(evidence: Evidence) -> Section:
@@ -249,4 +249,5 @@ def _share(found: Mapping[str, Any] | None) -> str:
 def _clustered(found: Mapping[str, Any] | None) -> str:
     if found is None or found["clustered"] is None:
         return NONE
-    return "–".join(number(end) for end in found["clustered"])
+    low, high = found["clustered"]
+    return NONE if low == high else f"{number(low)}–{number(high)}"

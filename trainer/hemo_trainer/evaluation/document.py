@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 NONE = "–"
+_NO_WIDTH = "separated: no interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,18 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headings; ``words`` is the number of leading columns that are text rather than numbers."""
+    """Rows under headings.
+
+    Attributes:
+        words: number of leading columns that are text rather than numbers.
+        folded: shown only on request, where the report can fold.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     words: int = 1
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,8 @@ def figure_cell(found: Mapping[str, Any] | None, *, bar: tuple[float, float] | N
     drawn = None
     if bar is not None:
         drawn = Bar(found["value"], found["low"], found["high"], *bar)
-    return Cell(number(found["value"]), f"{number(found['low'])}–{number(found['high'])}", drawn)
+    none = found["low"] == found["high"]
+    return Cell(number(found["value"]), _NO_WIDTH if none else f"{number(found['low'])}–{number(found['high'])}", drawn)
 
 
 def rate_cell(found: Mapping[str, Any] | None) -> Cell:

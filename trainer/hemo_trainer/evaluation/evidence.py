@@ -57,7 +57,7 @@ def evidence_from_predictions(
         What ``evidence.json`` holds; its fields are described in ``docs/evidence.md``.
 
     Raises:
-        DatasetError: there is no series, or none with a certain slice.
+        DatasetError: nothing has a certain label.
     """
     settings = resampling or Resampling()
     slices, exams = slice_items(predictions, scoring), exam_items(predictions, scoring)
@@ -88,8 +88,8 @@ def _groups(
 ) -> list[tuple[str, Sequence[SliceItem], Sequence[ExamItem]]]:
     """Each source, and where there are several all of them together."""
     sources = sorted({exam.first.source for exam in exams})
-    if not sources or not slices:
-        raise DatasetError("there is nothing to measure: no series with a slice whose label is certain")
+    if not slices and not any(exam.first.exam_label is not None for exam in exams):
+        raise DatasetError("there is nothing to measure: no slice and no exam has a certain label")
     groups: list[tuple[str, Sequence[SliceItem], Sequence[ExamItem]]] = [
         (
             source,
@@ -119,6 +119,8 @@ def _group(
         "exams": len(exams),
         "slices": len(records),
         "slices_uncertain": sum(not record.certain for record in records),
+        "exams_read": sum(exam.first.exam_label is not None for exam in exams),
+        "slices_single": sum(record.single for record in records),
         "slices_boxed": sum(bool(record.boxes) for record in records),
         "slices_grey": sum(record.path.suffix.lower() in _PICTURES for record in records),
         "pooled": name == ALL,

@@ -30,7 +30,7 @@ LOCAL = (
     "bundle takes them along, and a report made with --cases 0 holds none."
 )
 _READING = (
-    "Left: the slice as the model saw it, with the source's boxes where it drew any. Right: the same with its heat "
+    "Left: the slice as the model saw it, the bleed outlined where the source drew it. Right: the same with its heat "
     "map, scaled to its own peak; a miss has one too, and it shows where the little evidence lay. At most one slice "
     "a patient."
 )

@@ -28,6 +28,10 @@ from hemo_trainer.evaluation.plots import inline
 
 _PACKAGE = "hemo_trainer.evaluation"
 _FACT = "<div><dt>$name</dt><dd>$value</dd></div>"
+_FOLDED = (
+    '<details class="panel wide"><summary>$caption</summary><table><thead><tr>$heads</tr></thead>'
+    "<tbody>$rows</tbody></table></details>"
+)
 _WIDE, _HIGH = 128, 16
 _JPEG = b"\xff\xd8"
 
@@ -133,6 +137,8 @@ def _table(table: Table) -> Html:
         cells = [_cell(cell, place, table, above) for place, cell in enumerate(row)]
         rows.append(fill("<tr>$cells</tr>", cells=join(cells)))
     caption = fill("<caption>$text</caption>", text=table.caption) if table.caption else Html("")
+    if table.folded:
+        return fill(_FOLDED, caption=table.caption, heads=join(heads), rows=join(rows))
     return fill(
         '<div class="panel wide"><table>$caption<thead><tr>$heads</tr></thead><tbody>$rows</tbody></table></div>',
         caption=caption,

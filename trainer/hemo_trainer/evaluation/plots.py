@@ -37,18 +37,22 @@ _STYLE = {
 }
 _PANEL = 3.5
 _MOST_COLUMNS = 4
+_LEAST_DOT, _DOT = 10, 90
 
 
 def plots(evidence: Evidence) -> dict[str, str]:
     """Every plot that the evidence allows, by name: SVG documents with plain colours on white."""
+    from matplotlib import rc_context
+
     made: dict[str, Callable[[Evidence], str | None]] = {
         "roc": _roc,
         "pr": _precision_recall,
         "reliability": _reliability,
         "decision": _decision,
     }
-    drawn = ((name, draw(evidence)) for name, draw in made.items())
-    return {name: svg for name, svg in drawn if svg is not None}
+    with rc_context(_STYLE):
+        drawn = {name: draw(evidence) for name, draw in made.items()}
+    return {name: svg for name, svg in drawn.items() if svg is not None}
 
 
 def inline(name: str, svg: str, text: str) -> str:
@@ -108,25 +112,18 @@ def _reliability(evidence: Evidence) -> str | None:
     figure, axes = _panels(len(rows))
     for axis, (name, unit, found) in zip(axes, rows, strict=False):
         axis.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=0.9)
-        for step, colour, marker in (("before", QUIET, "s"), ("after", SERIES[0], "o")):
+        for step, colour in (("before", QUIET), ("after", SERIES[0])):
             bins = found["calibration"][step]["bins"]
             x, y = [one["mean"] for one in bins], [one["observed"]["value"] for one in bins]
-            below = [value - one["observed"]["low"] for value, one in zip(y, bins, strict=True)]
-            above = [one["observed"]["high"] - value for value, one in zip(y, bins, strict=True)]
-            axis.errorbar(
-                x,
-                y,
-                yerr=[_positive(below), _positive(above)],
-                color=colour,
-                marker=marker,
-                markersize=3.6,
-                linewidth=1.2,
-                elinewidth=0.8,
-                label=f"{step}, ECE {found['calibration'][step]['ece']:.3f}",
-            )
+            sizes = [_LEAST_DOT + _DOT * (one["count"] / found["count"]) ** 0.5 for one in bins]
+            if step == "after":
+                lows, highs = ([one["observed"][end] for one in bins] for end in ("low", "high"))
+                axis.vlines(x, lows, highs, color=colour, linewidth=0.9, alpha=0.55)
+            filled = colour if step == "after" else "none"
+            axis.scatter(x, y, sizes, facecolors=filled, edgecolors=colour, linewidths=1.1, zorder=3, label=step)
         axis.set(title=f"{name}, {unit}s", xlabel="probability", ylabel="observed share")
         _square(axis)
-        axis.legend(loc="upper left")
+    _legend_below(figure, axes[0])
     return _svg(figure)
 
 
@@ -150,7 +147,7 @@ def _decision(evidence: Evidence) -> str | None:
             ylim=(-0.25 * top, 1.12 * top),
         )
         axis.grid(visible=True)
-        axis.legend(loc="upper right")
+    _legend_below(figure, axes[0])
     return _svg(figure)
 
 
@@ -187,8 +184,12 @@ def _colour(place: int) -> str:
     return SERIES[place % len(SERIES)]
 
 
-def _positive(values: Sequence[float]) -> list[float]:
-    return [max(0.0, value) for value in values]
+def _legend_below(figure: Any, axis: Any) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = axis.get_legend_handles_labels()
+    for handle in figure.legend(handles, labels, loc="outside lower center", ncols=len(labels)).legend_handles:
+        if hasattr(handle, "set_sizes"):
+            handle.set_sizes([30])
 
 
 def _square(axis: Any) -> None:
@@ -199,23 +200,18 @@ def _square(axis: Any) -> None:
 def _panels(count: int, width: float = _PANEL) -> tuple[Any, list[Any]]:
     """A figure with so many panels, at most four beside each other; superfluous ones are left blank."""
     import numpy as np
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     columns = min(count, _MOST_COLUMNS)
     rows = -(-count // columns)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(width * columns, (width + 0.1) * rows), layout="constrained")
-        axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
+    figure = Figure(figsize=(width * columns, (width + 0.15) * rows), layout="constrained")
+    axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
     for axis in axes[count:]:
         axis.set_axis_off()
     return figure, axes
 
 
 def _svg(figure: Any) -> str:
-    from matplotlib import rc_context
-
     file = io.StringIO()
-    with rc_context(_STYLE):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()

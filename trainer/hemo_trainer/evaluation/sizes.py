@@ -1,20 +1,45 @@
-"""How large the bleed of a slice is, where the data set drew boxes."""
+"""Where the bleed of a slice is and how large, as far as the data set drew it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
+import numpy.typing as npt
+
 from hemo_core.contract import InputContract
+from hemo_core.preprocess import crop_resize
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.localise import box_share
 from hemo_trainer.heatmap_quality.maps import box_mask, head_mask
+from hemo_trainer.pictures import mask_of, prepare_record
 from hemo_trainer.predict import Grey
+
+Mask = npt.NDArray[np.bool_]
+
+_HALF = 128
+
+
+def marked(record: SliceRecord, contract: InputContract) -> Mask | None:
+    """What the source marked, boxes or a mask drawn by hand, as the model sees it: bool ``(H, W)``; None if nothing.
+
+    Raises:
+        DatasetError, ScanError: the picture or the mask cannot be read.
+    """
+    if record.boxes:
+        return box_mask(record.boxes, record.path, contract)
+    drawn = mask_of(record)
+    if drawn is None or not drawn.any():
+        return None
+    crop = prepare_record(record, contract).boxes[0]
+    picture = drawn.astype(np.uint8)[..., None] * np.uint8(255)
+    return np.asarray(crop_resize(picture, crop, contract.height, contract.width)[..., 0] >= _HALF, np.bool_)
 
 
 def bleed_sizes(
     records: Iterable[SliceRecord], pixels_of: Callable[[SliceRecord], Grey], contract: InputContract
 ) -> dict[SliceRecord, float]:
-    """The share of the head, from 0 to 1, that a slice's boxes take: for each slice that has any.
+    """The share of the head, from 0 to 1, that is marked: for each positive slice of which the source marked anything.
 
     Args:
         records: slices.
@@ -22,10 +47,13 @@ def bleed_sizes(
         contract: the input.
 
     Raises:
-        DatasetError: a picture cannot be decoded.
+        DatasetError, ScanError: a picture or a mask cannot be read.
     """
-    return {
-        record: box_share(box_mask(record.boxes, record.path, contract), head_mask(pixels_of(record)[..., 0]))
-        for record in records
-        if record.label and record.certain and record.boxes
-    }
+    sizes = {}
+    for record in records:
+        if not (record.label and record.certain):
+            continue
+        inside = marked(record, contract)
+        if inside is not None:
+            sizes[record] = box_share(inside, head_mask(pixels_of(record)[..., 0]))
+    return sizes

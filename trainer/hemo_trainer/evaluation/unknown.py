@@ -16,6 +16,25 @@ _READERS = (
     "No reader took part: whether anyone reads better or faster beside the model, and how often its output would "
     "mislead, is not known."
 )
+_SINGLE = (
+    "{name}: {slices_single} slices have no series and no known patient. Each counts as an exam and a patient of its "
+    "own, so the intervals are too narrow if some belong together."
+)
+_UNCERTAIN = (
+    "{name}: {slices_uncertain} of {slices} slices have a doubtful label. They are left out of every slice figure, and "
+    "they are the hard ones."
+)
+_BOXED = "{name}: a slice counts as positive if the source drew a box on it. Blood without a box counts as none."
+_GREY = (
+    "{name}: {slices_grey} of {slices} slices are 8-bit pictures in a window that the source chose, not Hounsfield "
+    "units."
+)
+_LABELS = (
+    ("slices_single", "single_slices", _SINGLE),
+    ("slices_uncertain", "uncertain_labels", _UNCERTAIN),
+    ("slices_boxed", "labels_by_boxes", _BOXED),
+    ("slices_grey", "grey_pictures", _GREY),
+)
 _EXAM_LABEL = (
     "An exam counts as positive if any of its slices with a certain label is: no reader labelled the exam as a whole, "
     "and a bleed that no slice label names counts as none."
@@ -32,6 +51,7 @@ _EXTERNAL = (
 def not_known(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
     """``code``, ``text`` and the ``section`` of the page that it limits, most important first."""
     sources = [group for group in evidence["groups"] if not group["pooled"]]
+    by_slices = any(group["exams_read"] < group["exams"] for group in sources)
     rows = [
         *_about_protocol(evidence["about"]),
         *(row for group in sources for row in _about_source(group)),
@@ -39,7 +59,7 @@ def not_known(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
         *_about_strata(evidence, sources),
         *_about_methods(evidence),
         ("no_demographics", "data", _DEMOGRAPHICS),
-        ("exam_labels", "data", _EXAM_LABEL),
+        *([("exam_labels", "data", _EXAM_LABEL)] if by_slices else []),
         ("no_rater_agreement", "data", _RATERS),
         ("no_readers", "thresholds", _READERS),
     ]
@@ -47,51 +67,47 @@ def not_known(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _about_protocol(about: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    if about["protocol"] in {"unknown", "validation", "out_of_fold"}:
+    if about["protocol"] in {"unknown", "unseen", "validation", "out_of_fold"}:
         yield f"protocol_{about['protocol']}", "method", about["protocol_text"]
     if about["protocol"] != "external":
         yield "no_external_data", "data", _EXTERNAL
 
 
 def _about_source(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    name, exam, piece = group["name"], group["exam"], group["slice"]
-    negatives = exam["count"] - exam["positive"]
-    if not negatives:
-        yield (
-            "no_exam_negatives",
-            "discrimination",
-            f"{name} holds no exam without a bleed: its exam AUC, specificity and predictive values are not known.",
-        )
+    yield from _about_classes(group)
+    yield from _about_labels(group)
+
+
+def _about_classes(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    name, exam = group["name"], group["exam"]
+    if exam["count"] == exam["positive"]:
+        text = f"{name} holds no exam without a bleed: its exam AUC, specificity and predictive values are not known."
+        yield "no_exam_negatives", "discrimination", text
     if not exam["positive"]:
         yield "no_exam_positives", "discrimination", f"{name} holds no exam with a bleed: its sensitivity is not known."
     if exam["count"] < FEW_EXAMS:
-        yield (
-            "few_exams",
-            "discrimination",
-            f"{name} has {exam['count']} exams ({exam['positive']} with a bleed): read its intervals, not its figures.",
+        text = (
+            f"{name} has {exam['count']} exams ({exam['positive']} with a bleed): read its intervals, not its figures."
         )
-    for unit, found in (("exam", exam), ("slice", piece)):
+        yield "few_exams", "discrimination", text
+    for unit in ("exam", "slice"):
+        found = group[unit]
         if found and found["auc"] and found["auc"]["low"] == found["auc"]["high"]:
             text = (
                 f"{name}, {unit}s: the scores separate the classes, so bootstrap and DeLong give an AUC interval of no "
                 "width. That is a property of the methods in small data, not certainty."
             )
             yield "separated", "discrimination", text
-    if group["slices_uncertain"]:
-        text = (
-            f"{name}: {group['slices_uncertain']} of {group['slices']} slices have a doubtful label. They are left out "
-            "of every figure, and they are the hard ones."
-        )
-        yield "uncertain_labels", "data", text
-    if group["slices_boxed"]:
-        text = f"{name}: a slice counts as positive if the source drew a box on it. Blood without a box counts as none."
-        yield "labels_by_boxes", "data", text
-    if group["slices_grey"]:
-        text = (
-            f"{name}: {group['slices_grey']} of {group['slices']} slices are 8-bit pictures in a window that the "
-            "source chose, not Hounsfield units."
-        )
-        yield "grey_pictures", "data", text
+
+
+def _about_labels(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """A sentence for each way in which a source's labels say less than they seem to."""
+    for count, code, text in _LABELS:
+        if group[count] and (code != "uncertain_labels" or group["slice"] is not None):
+            yield code, "data", text.format_map(group)
+    if group["slice"] is None:
+        text = f"{group['name']} was read exam by exam: how well the model finds the slices with blood is not known."
+        yield "no_slice_labels", "data", text
 
 
 def _about_pooling(groups: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:

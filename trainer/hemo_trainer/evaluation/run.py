@@ -1,0 +1,168 @@
+"""Measure an exported bundle, which is what users run and not the Keras model it came from, and write the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hemo_core.bundle import Bundle, open_bundle
+from hemo_core.inference.precision import Precision
+from hemo_core.inference.session import Device, Engine
+from hemo_trainer.datasets.record import Split
+from hemo_trainer.evaluation.about import About, Protocol
+from hemo_trainer.evaluation.cases import worst_cases
+from hemo_trainer.evaluation.evidence import CASES, evidence_from_predictions
+from hemo_trainer.evaluation.gallery import draw_cases
+from hemo_trainer.evaluation.intervals import Resampling
+from hemo_trainer.evaluation.items import slice_items
+from hemo_trainer.evaluation.labelled import Labelled, open_labelled
+from hemo_trainer.evaluation.sizes import bleed_sizes
+from hemo_trainer.evaluation.write import refuse_travelling, write_evidence
+from hemo_trainer.heatmap_quality.measure import measure_bundle
+from hemo_trainer.heatmap_quality.subject import BundleSubject
+from hemo_trainer.leaks import LeakCheck, refuse_training_data
+from hemo_trainer.predict import SeriesPrediction, predict_series
+
+Float = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure, and how.
+
+    Attributes:
+        side: of the split; None for the default of the data.
+        device: where to run.
+        precisions: one, or two to be compared; all figures but the comparison are the first's.
+        resampling: of the bootstrap.
+        cases: patients in each half of the gallery; 0 draws no picture.
+        heatmaps: also measure the quality of the heat maps. Else the bundle's own record of it is shown.
+        command: that was typed, for the report.
+    """
+
+    side: Split | None = None
+    device: Device = "auto"
+    precisions: Sequence[Precision] = ("fp32",)
+    resampling: Resampling = field(default_factory=Resampling)
+    cases: int = CASES
+    heatmaps: bool = False
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        page: ``evidence.html``.
+        evidence: what ``evidence.json`` holds.
+    """
+
+    page: Path
+    evidence: Mapping[str, Any]
+
+
+class BundleSliceModel:
+    """An onnxruntime engine as a :class:`~hemo_trainer.predict.SliceModel`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def embed(self, slices: Float) -> Float:
+        """``(n, H, W, C)`` → ``(n, K)``, in batches of the engine's size."""
+        size = self._engine.batch
+        return np.concatenate(
+            [self._engine.cnn(slices[at : at + size]).embeddings for at in range(0, len(slices), size)]
+        )
+
+    def sequence(self, embeddings: Float) -> Float:
+        """``(t, K)`` → ``(t, L)``."""
+        return self._engine.sequence(embeddings)
+
+
+def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan: Plan) -> Report:
+    """Score labelled data with a bundle and write ``evidence.html``, ``.json`` and ``.md``.
+
+    Args:
+        bundle_path: the bundle, verified before it is used.
+        data_path: a TOML configuration, or a folder or CSV table in any known layout.
+        out: folder of the report.
+        cache: folder of preprocessed slices.
+        plan: what to measure.
+
+    Raises:
+        BundleError, DeviceError, DatasetError, SettingsError, PrecisionRefused: as their sources say.
+        PatientLeak: the split leaks, or the bundle was trained on patients or pictures of these data.
+    """
+    if plan.cases:
+        refuse_travelling(out)
+    bundle = open_bundle(bundle_path)
+    data = open_labelled(data_path, bundle.input, cache, plan.side)
+    check = refuse_training_data(bundle.manifest, data.records, data.pixels_of)
+    engines = [Engine(bundle, device=plan.device, precision=precision) for precision in plan.precisions]
+    scored = [list(predict_series(BundleSliceModel(engine), data.series, data.pixels_of)) for engine in engines]
+    evidence = evidence_from_predictions(
+        scored[0],
+        bundle.scoring,
+        about=_about(bundle, data, check, engines[0], data_path, plan),
+        resampling=plan.resampling,
+        sizes=bleed_sizes(data.records, data.pixels_of, bundle.input),
+        other=(engines[1].precision, scored[1]) if len(scored) > 1 else None,
+        heatmaps=_heatmaps(bundle, data, plan),
+        cases=plan.cases,
+    )
+    pictures = _pictures(bundle, data, scored[0], plan)
+    return Report(write_evidence(out, evidence, pictures=pictures), evidence)
+
+
+def protocol_of(manifest: Mapping[str, Any], data: Labelled, check: LeakCheck) -> Protocol:
+    """What part these patients had in the model's making, as far as the bundle's record tells."""
+    trained = manifest.get("training", {}).get("data", {})
+    if data.split_hash is not None and data.split_hash == trained.get("split_hash"):
+        return "validation" if data.side == "val" else "held_out"
+    if not check.recorded:
+        return "unknown"
+    fitted = {row["source"] for row in trained.get("sources", ()) if row["side"] == "train"}
+    foreign = fitted and not fitted & {record.source for record in data.records}
+    return "external" if foreign else "unseen"
+
+
+def _about(bundle: Bundle, data: Labelled, check: LeakCheck, engine: Engine, data_path: Path, plan: Plan) -> About:
+    where = f"{data_path.name}, {data.side} patients" if data.side else data_path.name
+    compared = f"{check.patients} training patients and {check.pictures} training pictures, none found"
+    return About(
+        title=f"{bundle.name} {bundle.version} on {where}",
+        protocol=protocol_of(bundle.manifest, data, check),
+        command=plan.command,
+        model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
+        manifest=bundle.manifest,
+        data={
+            "name": data_path.name,
+            "side": data.side or "all",
+            "fingerprint": data.fingerprint,
+            **({"split_hash": data.split_hash} if data.split_hash else {}),
+            "looked_for": compared if check.recorded else "the bundle does not record what it was trained on",
+        },
+        provider=engine.provider,
+        precision=engine.precision,
+    )
+
+
+def _heatmaps(bundle: Bundle, data: Labelled, plan: Plan) -> Mapping[str, Any] | None:
+    """Measured now, or as the bundle records it."""
+    if plan.heatmaps:
+        return measure_bundle(bundle, data.series, data.pixels_of, device=plan.device)
+    return bundle.manifest.get("heatmaps")
+
+
+def _pictures(bundle: Bundle, data: Labelled, predictions: Sequence[SeriesPrediction], plan: Plan) -> dict[str, bytes]:
+    """Pictures of the cases, drawn with the heat maps that a worker would draw."""
+    cases = worst_cases(slice_items(predictions, bundle.scoring), bundle.scoring.threshold, plan.cases)
+    if not cases:
+        return {}
+    return draw_cases(cases, BundleSubject(bundle, device=plan.device), data.pixels_of, bundle.input)
