@@ -13,6 +13,7 @@ from hemo_core.errors import TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.preprocess import apply_window
 from hemo_trainer.config import load_config
+from hemo_trainer.crossval import slice_key
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 pytestmark = pytest.mark.slow
@@ -130,16 +131,30 @@ def test_a_refitted_model_takes_its_figures_from_the_folds(config: Path, folds: 
     assert "Not a medical device" in card
     for name in ("model.keras", "curves.png", "history.csv", "evidence/roc.png", "parity.npz", "calibration.npz"):
         assert (out / name).stat().st_size > 0, name
-    with pytest.raises(TrainingError, match="not empty"):
+    with pytest.raises(TrainingError, match="finished run"):
         refit(config, out, crossval=folds, cache=config.parent / "cache")
 
 
-def test_folds_that_hold_test_patients_cannot_choose_a_released_model(config: Path, folds: Path, tmp_path: Path):
+def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: Path, folds: Path, tmp_path: Path):
+    from hemo_trainer.crossval import read_predictions
+    from hemo_trainer.data import load_data
     from hemo_trainer.refit import refit
 
-    copy = tmp_path / "all"
+    read = load_config(config)
+    data = load_data(read, read.input, config.parent / "cache")
+    test = [record for record in data.sides["test"] if record.source == "ward"]
+    copy, run = tmp_path / "all", tmp_path / "run"
     shutil.copytree(folds, copy)
-    described = json.loads((copy / "crossval.json").read_text())
-    (copy / "crossval.json").write_text(json.dumps({**described, "sides": ["train", "val", "test"]}))
-    with pytest.raises(TrainingError, match="trained on test patients"):
-        refit(config, tmp_path / "run", crossval=copy, cache=config.parent / "cache")
+    path = copy / "fold-0" / "predictions.npz"
+    with np.load(path) as stored:
+        columns = {name: stored[name] for name in stored.files}
+    keys = np.array([slice_key(record) for record in test])
+    wild = {name: np.full(len(test), 50.0) for name in columns}
+    np.savez(path, **{name: np.concatenate([columns[name], {**wild, "key": keys}[name]]) for name in columns})
+    assert len(read_predictions(copy, data)) > len(read_predictions(folds, data))
+    run.mkdir()
+    shutil.copyfile(config.parent / "refit" / "model.weights.h5", run / "model.weights.h5")
+    refit(config, run, crossval=copy, cache=config.parent / "cache")
+    found, expected = (json.loads((one / "run.json").read_text()) for one in (run, config.parent / "refit"))
+    assert found["scoring"] == expected["scoring"]
+    assert found["metrics"] == expected["metrics"]

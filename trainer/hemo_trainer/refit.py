@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from hemo_core.errors import TrainingError
-from hemo_trainer.config import load_config
+from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.crossval import fit_fixed, read_predictions, training_rows
-from hemo_trainer.data import load_data
+from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.finish import Predictions, write_run
+from hemo_trainer.model import Network, build_network
 from hemo_trainer.plots import plot_distribution, redraw_curves
 from hemo_trainer.pretrain import pretrained_weights
 
@@ -19,12 +19,13 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
     """Fit to all patients but the test side's, for as long as each fold was; write the run folder.
 
     Calibration, threshold and figures come from the out-of-fold predictions of ``crossval``, since the model itself
-    has seen those patients; test patients are scored once.
+    has seen those patients; predictions of test patients are left out of them, and the model scores these once. A refit
+    that was stopped after fitting goes on from its weights.
 
     Args:
         config_path: TOML file, the one that was cross-validated.
         out: the run folder; must not hold anything yet.
-        crossval: folder of :func:`hemo_trainer.crossval.cross_validate` over the train and val sides.
+        crossval: folder of :func:`hemo_trainer.crossval.cross_validate`.
         cache: folder of preprocessed slices.
         pretrained: weights of the first phase; default those of ``crossval``.
 
@@ -33,28 +34,37 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
 
     Raises:
         SettingsError, DatasetError, PatientLeak: as their sources say.
-        TrainingError: ``out`` is not empty, or the folds hold test patients, or are not finished.
+        TrainingError: ``out`` holds a finished run, or the folds are not finished.
     """
-    if out.exists() and any(out.iterdir()):
-        raise TrainingError("run folder is not empty", path=str(out), hint="name another")
-    sides = json.loads((crossval / "crossval.json").read_text(encoding="utf-8"))["sides"]
-    if "test" in sides:
-        raise TrainingError(
-            "its folds trained on test patients", path=str(crossval), hint="cross-validate the sides train and val"
-        )
+    if (out / "run.json").is_file():
+        raise TrainingError("run folder holds a finished run", path=str(out), hint="name another")
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
+    kept_back = frozenset(record.patient_key for record in data.sides["test"])
     predictions: Predictions = {}
     for prediction in read_predictions(crossval, data):
-        predictions.setdefault(prediction.records[0].source, []).append(prediction)
+        if prediction.records[0].patient_key not in kept_back:
+            predictions.setdefault(prediction.records[0].source, []).append(prediction)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(config_path, out / "config.toml")
     plot_distribution(data, out / "data_distribution.png")
-    start = pretrained or pretrained_weights(config, data, crossval / "pretrained.weights.h5")
-    kept_back = frozenset(record.patient_key for record in data.sides["test"])
-    rows = training_rows(data, kept_back)
-    network, _ = fit_fixed(config, data, rows, start, history=out / "history.csv")
+    network = _fitted(config, data, kept_back, out, pretrained or crossval / "pretrained.weights.h5")
     redraw_curves(out / "history.csv")
     epochs = {"trained": config.fit.epochs, "kept": config.fit.epochs}
     write_run(config, data, network, out, chosen_on=("out_of_fold", predictions), epochs=epochs)
     return out
+
+
+def _fitted(config: TrainConfig, data: TrainingData, kept_back: frozenset[str], out: Path, start: Path) -> Network:
+    """The network fitted to everyone who is not kept back, now or by a run that was stopped later."""
+    weights = out / "model.weights.h5"
+    if weights.is_file():
+        network = build_network(config.input, len(config.labels), config.architecture)
+        network.model.load_weights(weights)
+        return network
+    first = pretrained_weights(config, data, start)
+    network, _ = fit_fixed(config, data, training_rows(data, kept_back), first, history=out / "history.csv")
+    partial = out / "partial.weights.h5"
+    network.model.save_weights(partial)
+    partial.replace(weights)
+    return network
