@@ -223,6 +223,12 @@ def read_predictions(out: Path, data: TrainingData, kind: str = "plain") -> list
     ]
 
 
+def read_folds(out: Path) -> list[frozenset[str]]:
+    """Patient keys that each fold scored."""
+    described = json.loads((out / "crossval.json").read_text(encoding="utf-8"))
+    return [frozenset(held_out) for held_out in described["folds"]]
+
+
 def slice_key(record: SliceRecord) -> str:
     """Identifier of a slice over all sources."""
     return f"{record.series_key}/{record.order}"

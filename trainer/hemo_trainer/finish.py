@@ -16,7 +16,9 @@ from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, Split
 from hemo_trainer.handover import write_handover
+from hemo_trainer.heatmap_quality.plots import plot_heatmap_figures
 from hemo_trainer.leaks import training_marks
+from hemo_trainer.maps_of_run import MeasureMaps, maps_on_validation
 from hemo_trainer.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
 from hemo_trainer.model import Network
 from hemo_trainer.plots import plot_confusion, plot_roc, plot_samples
@@ -36,7 +38,8 @@ def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: P
         out: the run folder.
     """
     chosen_on = predict_side(KerasSliceModel(network), data, "val")
-    write_run(config, data, network, out, chosen_on=("val", chosen_on), epochs=_epochs(out))
+    maps = maps_on_validation(config, data, network)
+    write_run(config, data, network, out, chosen_on=("val", chosen_on), epochs=_epochs(out), measure_maps=maps)
 
 
 def write_run(
@@ -47,6 +50,7 @@ def write_run(
     *,
     chosen_on: tuple[ChosenOn, Predictions],
     epochs: Mapping[str, int],
+    measure_maps: MeasureMaps,
 ) -> None:
     """Lock calibration and threshold, score test patients once, write the run's files.
 
@@ -57,6 +61,7 @@ def write_run(
         chosen_on: the predictions that calibration and threshold are locked on: those of validation patients, or
             out-of-fold ones, where the network itself was fitted to these patients.
         epochs: how many were ``trained``, and which was ``kept``.
+        measure_maps: see :mod:`hemo_trainer.maps_of_run`.
     """
     name, chosen = chosen_on
     predictions = {name: chosen, "test": predict_side(KerasSliceModel(network), data, "test")}
@@ -76,7 +81,9 @@ def write_run(
         "epochs": dict(epochs),
         "chosen_on": name,
         "scored_before": name == "out_of_fold",
+        "heatmaps": measure_maps(scoring),
     }
+    plot_heatmap_figures(run["heatmaps"], out / "evidence")
     (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
 

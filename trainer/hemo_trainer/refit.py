@@ -10,6 +10,7 @@ from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.crossval import fit_fixed, read_predictions, training_rows
 from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.finish import Predictions, write_run
+from hemo_trainer.maps_of_run import maps_out_of_fold
 from hemo_trainer.model import Network, build_network
 from hemo_trainer.plots import plot_distribution, redraw_curves
 from hemo_trainer.pretrain import pretrained_weights
@@ -51,7 +52,8 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
     network = _fitted(config, data, kept_back, out, pretrained or crossval / "pretrained.weights.h5")
     redraw_curves(out / "history.csv")
     epochs = {"trained": config.fit.epochs, "kept": config.fit.epochs}
-    write_run(config, data, network, out, chosen_on=("out_of_fold", predictions), epochs=epochs)
+    maps = maps_out_of_fold(config, data, network, crossval)
+    write_run(config, data, network, out, chosen_on=("out_of_fold", predictions), epochs=epochs, measure_maps=maps)
     return out
 
 
