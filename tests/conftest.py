@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,3 +31,12 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny import write_bundle
 
     return write_bundle(tmp_path_factory.mktemp("tiny")).path
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """A browser that can be run without a screen."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("needs chromium, to open the pages as a reader would")
+    return found

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hemo_trainer.calibrate import Validated, fit_temperature, lock_scoring, threshold_at
-from hemo_trainer.metrics import Scored, at_threshold, auc, auc_value, wilson
+from hemo_trainer.metrics import Scored, at_threshold, auc, auc_value
 
 pytest.importorskip("sklearn", reason="needs the train extra")
 
@@ -61,8 +61,3 @@ def test_every_source_reaches_the_target_and_a_plain_one_hides_no_subtle_one():
     contract = lock_scoring([Validated(plain, plain), Validated(subtle, subtle)], ("hemorrhage",), 1.0, 0.9)
     for one in (plain, subtle):
         assert at_threshold(one, contract)["sensitivity"]["value"] >= 0.9
-
-
-def test_wilson_interval_matches_the_published_example():
-    interval = wilson(81, 263)  # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E
-    assert (round(interval.low, 4), round(interval.high, 4)) == (0.2553, 0.3662)

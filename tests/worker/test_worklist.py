@@ -3,13 +3,11 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
-import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browsing import opened
 
 from hemo_core.errors import DecodeFailed
 from hemo_core.report import failed_report, rejected_report
@@ -155,26 +153,6 @@ def test_a_scan_page_shows_each_slice(workshop):
     assert text.count('class="bar above"') == 2
     assert "2.25.3" in text
     assert scan_page(report).decode() == text
-
-
-@pytest.fixture(scope="session")
-def browser() -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("needs chromium, to open the pages as a reader would")
-    return found
-
-
-def opened(browser: str, page: Path) -> str:
-    """The page's document after its script has run, with the network cut off by the page's own policy."""
-    quiet = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --virtual-time-budget=3000 --dump-dom"
-    )
-    with tempfile.TemporaryDirectory() as profile:
-        command = [browser, *quiet.split(), f"--user-data-dir={profile}", page.as_uri()]
-        done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-    return done.stdout.decode()
 
 
 @pytest.mark.slow
