@@ -38,6 +38,7 @@ _STYLE = {
 _PANEL = 3.5
 _MOST_COLUMNS = 4
 _LEAST_DOT, _DOT = 10, 90
+_LEGEND = 0.45
 
 
 def plots(evidence: Evidence) -> dict[str, str]:
@@ -109,7 +110,7 @@ def _precision_recall(evidence: Evidence) -> str | None:
 
 def _reliability(evidence: Evidence) -> str | None:
     rows = list(measured(evidence, pooled=False))
-    figure, axes = _panels(len(rows))
+    figure, axes = _panels(len(rows), below=_LEGEND)
     for axis, (name, unit, found) in zip(axes, rows, strict=False):
         axis.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=0.9)
         for step, colour in (("before", QUIET), ("after", SERIES[0])):
@@ -131,7 +132,7 @@ def _decision(evidence: Evidence) -> str | None:
     rows = [row for row in measured(evidence, pooled=False) if row[2]["decision"]]
     if not rows:
         return None
-    figure, axes = _panels(len(rows))
+    figure, axes = _panels(len(rows), below=_LEGEND)
     for axis, (name, unit, found) in zip(axes, rows, strict=False):
         curve = found["decision"]
         x = curve["thresholds"]
@@ -193,18 +194,24 @@ def _legend_below(figure: Any, axis: Any) -> None:
 
 
 def _square(axis: Any) -> None:
-    axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), box_aspect=1)
     axis.grid(visible=True)
 
 
-def _panels(count: int, width: float = _PANEL) -> tuple[Any, list[Any]]:
-    """A figure with so many panels, at most four beside each other; superfluous ones are left blank."""
+def _panels(count: int, width: float = _PANEL, below: float = 0.15) -> tuple[Any, list[Any]]:
+    """A figure with so many panels, at most four beside each other; superfluous ones are left blank.
+
+    Args:
+        count: panels.
+        width: of one, inches.
+        below: room for titles, and for a legend under all of them, inches.
+    """
     import numpy as np
     from matplotlib.figure import Figure
 
     columns = min(count, _MOST_COLUMNS)
     rows = -(-count // columns)
-    figure = Figure(figsize=(width * columns, (width + 0.15) * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns, width * rows + below), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
     for axis in axes[count:]:
         axis.set_axis_off()
