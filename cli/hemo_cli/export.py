@@ -79,7 +79,7 @@ class _Progress:
     def gate(self, precision: str, result: GateResult) -> None:
         """A gate finished."""
         verdict = f"[{_STYLES[result.verdict]}]{result.verdict:<7}[/]"
-        self._console.print(f"{'':7} {verdict} {plain(precision)} {plain(result.in_words())}")
+        self._console.print(f"{'':7} {verdict} {plain(precision)} {plain(result.name)}: {plain(result.in_words())}")
 
     def left_out(self, precision: str, reason: str, left: str) -> None:
         """A precision is not released."""

@@ -97,8 +97,11 @@ def recorded(results: Results) -> dict[str, Any]:
 
 
 def in_words(results: Results) -> str:
-    """One line."""
-    return "; ".join(result.in_words() for result in results)
+    """One line; gates with one and the same failing are named together."""
+    told: dict[str, list[str]] = {}
+    for result in results:
+        told.setdefault(result.in_words(), []).append(result.name)
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in told.items())
 
 
 def _judge(context: GateContext, listener: Listener) -> Results:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from hemo_core.contract import InputContract
 from hemo_core.errors import ExportError
-from hemo_core.phantoms import Phantom, PhantomSpec, make_phantom
+from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.phantoms.spec import BLEEDS
 from hemo_core.preprocess import prepare
-from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+from hemo_export.phantom_slices import as_scan
 from hemo_export.run_folder import RunFolder
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -125,17 +125,10 @@ def phantom_task_data(contract: InputContract) -> TaskData:
             detail="fast",
         )
         phantom = make_phantom(spec)
-        pixels.append(prepare(_as_scan(phantom), contract).pixels)
+        pixels.append(prepare(as_scan(phantom), contract).pixels)
         labels.append([voxels > _BLOOD_VOXELS for voxels in phantom.blood_voxels])
     scan = np.repeat(np.arange(_PHANTOMS, dtype=np.int32), _PHANTOM_SLICES)
     return TaskData(np.concatenate(pixels), np.concatenate(labels).astype(np.int8), scan, "phantoms")
-
-
-def _as_scan(phantom: Phantom) -> Scan:
-    name = f"phantom-{phantom.spec.seed}"
-    ref = ScanRef(f"{phantom.spec.seed:016x}", "phantoms", name, (name,), "dicom")
-    slices = tuple(Slice(np.asarray(plane, np.float32), name) for plane in phantom.hu)
-    return Scan(ref, slices, "hu", Geometry("position", None, phantom.spec.spacing_mm))
 
 
 def _scan_label(labels: npt.NDArray[np.int8]) -> int:

@@ -45,17 +45,30 @@ def test_names_and_dynamic_axes_of_the_graphs(tiny_bundle):
 def test_parity_is_recorded(tiny_bundle):
     parity = open_bundle(tiny_bundle).manifest["parity"]
     assert parity["max_abs_logit_difference"] < parity["logit_limit"] == 1e-4
-    assert {"logits 8x40", "logits ragged", "logits 1x400", "heat maps"} <= set(parity["checks"])
+    assert {"logits 8x40", "logits ragged", "logits 1x400", "embedding 1x7 of 7"} <= set(parity["checks"])
+
+
+def test_what_is_not_released_is_not_in_the_files_and_says_why(tiny_bundle):
+    bundle = open_bundle(tiny_bundle)
+    assert set(bundle.manifest["variants"]) == {"fp32", "fp16", "int8"}
+    for entry in bundle.manifest["variants"].values():
+        assert entry["released"] == (entry["cnn"] in bundle.manifest["files"])
+        assert bool(entry["reason"]) != entry["released"]
 
 
 def test_card_and_evidence_are_taken_along_and_nothing_else(run, tmp_path):
     (run / "evidence" / "plots").mkdir(parents=True)
     (run / "evidence" / "plots" / "roc.svg").write_text("<svg/>", "utf-8")
     (run / "checkpoint.keras").write_bytes(b"not for you")
-    bundle = export_run(run, tmp_path / "out", version="1.2.3", name="renamed")
+    content = json.loads((run / "run.json").read_text("utf-8"))
+    (run / "run.json").write_text(json.dumps({**content, "heatmaps": {"randomisation": {"passed": True}}}), "utf-8")
+    bundle = export_run(run, tmp_path / "out", version="1.2.3", name="renamed", measure=False)
     assert bundle.path == tmp_path / "out" / "renamed-1.2.3"
+    assert bundle.manifest["heatmaps"] == {"randomisation": {"passed": True}}
     models = {"cnn.onnx", "sequence.onnx", "head.keras", "model.keras"}
-    assert set(bundle.manifest["files"]) == {*models, "MODEL_CARD.md", "evidence/plots/roc.svg"}
+    models |= {entry["cnn"] for entry in bundle.manifest["variants"].values() if entry["released"]}
+    evidence = {"MODEL_CARD.md", "evidence/plots/roc.svg", "evidence/export.html"}
+    assert set(bundle.manifest["files"]) == models | evidence
     with pytest.raises(ExportError, match="exists already"):
         export_run(run, tmp_path / "out", version="1.2.3", name="renamed")
 

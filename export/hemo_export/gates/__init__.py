@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from hemo_core.errors import HemoError
 from hemo_export.gates.base import Gate, GateContext, GateResult, Reproduction
 from hemo_export.gates.contract import SameContract
-from hemo_export.gates.numeric import HeatMapParity, NumericParity
+from hemo_export.gates.numeric import HeatMapParity, HeatMapsWithoutTensorFlow, NumericParity
 from hemo_export.gates.providers import SameOnCuda
 from hemo_export.gates.refusals import Refusals
 from hemo_export.gates.structure import Loads, OperatorCensus, ValidGraphs
@@ -23,6 +24,7 @@ FP32_GATES: tuple[Gate, ...] = (
     *FILE_GATES,
     NumericParity(),
     HeatMapParity(),
+    HeatMapsWithoutTensorFlow(),
     TaskParity(EXACT),
     SameOnCuda(EXACT),
 )
@@ -60,7 +62,8 @@ def _checked(gate: Gate, context: GateContext) -> GateResult:
     try:
         return gate.check(context)
     except HemoError as error:
-        told = str(error)
+        where = f"{Path(error.path).name}: " if error.path else ""  # the folder is a passing one
+        told = f"{where}{error.message}"
     except Exception as error:  # noqa: BLE001  (onnxruntime, onnx and TensorFlow raise as they like on a bad graph)
         told = f"{type(error).__name__}: {error}"
     asked: dict[str, npt.NDArray[Any]] = {"pixels": context.data.pixels, "scan": context.data.scan}

@@ -65,10 +65,9 @@ class GateResult:
         return "not run" if self.passed is None else "passed" if self.passed else "failed"
 
     def in_words(self) -> str:
-        """One line: name, figure, limit, reason."""
-        told = "; ".join(part for part in (self.figure, self.detail) if part)
+        """One line: figure, limit, reason."""
         limit = f" (limit {self.limit})" if self.limit else ""
-        return f"{self.name}: {told}{limit}"
+        return f"{self.figure}{limit}" + (f"; {self.detail}" if self.detail else "")
 
     def to_json(self) -> dict[str, Any]:
         """What ``bundle.json`` records."""

@@ -1,0 +1,112 @@
+"""The figures that decide about a release, and the scans they are taken from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemo_core.contract import InputContract
+from hemo_core.errors import ExportError
+from hemo_export.answers import Answers, Apart, compare
+from hemo_export.gates.task import EXACT, RELEASE
+from hemo_export.parity import difference
+from hemo_export.ranks import auc, midranks, rank_correlation
+from hemo_export.run_folder import read_run
+from hemo_export.task_data import TaskData, load_task_data, phantom_task_data
+
+
+def test_ranks_of_ties_are_shared():
+    assert midranks(np.asarray([3, 1, 3, 2])).tolist() == [3.5, 1, 3.5, 2]
+
+
+def test_auc_counts_pairs_and_half_of_the_ties():
+    scores = np.asarray([0.1, 0.4, 0.4, 0.8])
+    assert auc(np.asarray([False, False, True, True]), scores) == (3 + 0.5) / 4
+    assert auc(np.ones(4, bool), scores) is None
+
+
+def test_rank_correlation_is_spearmans():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(3)
+    left, right = rng.integers(0, 5, (6, 6)), rng.random((6, 6))
+    assert rank_correlation(left, right) == pytest.approx(stats.spearmanr(left.ravel(), right.ravel()).statistic)
+
+
+def test_two_empty_maps_agree_and_one_alone_does_not():
+    empty, full = np.zeros((2, 2)), np.arange(4.0).reshape(2, 2)
+    assert (rank_correlation(empty, empty), rank_correlation(empty, full)) == (1.0, 0.0)
+
+
+def test_what_is_no_number_never_agrees():
+    nan = np.asarray([np.nan])
+    assert difference(nan, nan) == float("inf")
+    assert difference(np.zeros(2), np.zeros(3)) == float("inf")
+
+
+def data(labels: list[int], scan: list[int]) -> TaskData:
+    pixels = np.zeros((len(labels), 4, 4, 1), np.uint8)
+    return TaskData(pixels, np.asarray(labels, np.int8), np.asarray(scan, np.int32), "validation scans")
+
+
+def answers(scans: list[float], slices: list[float], labels: list[str]) -> Answers:
+    return Answers(np.asarray(scans), np.asarray(slices), tuple(labels), np.zeros((0, 2, 2), np.float32))
+
+
+def test_two_models_are_compared_on_scans_and_slices():
+    asked = data([1, 0, 0, 0, -1], [7, 7, 8, 8, 9])
+    reference = answers([0.9, 0.2, 0.5], [0.9, 0.4, 0.1, 0.2, 0.5], ["hemorrhage", "no_finding", "hemorrhage"])
+    found = answers([0.9, 0.3, 0.5], [0.35, 0.4, 0.1, 0.2, 0.5], ["review", "no_finding", "hemorrhage"])
+    apart = compare(found, reference, asked, 0.5)
+    assert apart == Apart(0.0, 2 / 3 - 1, 1, 1, 3, 5, pytest.approx(0.55), None)
+    assert apart.flip_rate == 1 / 3
+    assert set(RELEASE.broken_by(apart)) == {"AUC", "flips"}
+    assert set(EXACT.broken_by(apart)) == {"AUC", "flips", "|Δp|"}
+
+
+def test_release_limits_themselves_pass():
+    at_the_limit = Apart(-0.005, 0.2, 1, 0, 100, 50, 0.3, 0.2)
+    assert RELEASE.broken_by(at_the_limit) == ()
+    assert EXACT.broken_by(at_the_limit) == ("flips", "|Δp|", "heat maps")
+
+
+def test_an_unknown_slice_makes_no_negative_scan():
+    asked = data([0, -1, 0, 0, 1, -1], [0, 0, 1, 1, 2, 2])
+    assert asked.scan_labels().tolist() == [-1, 0, 1]
+    assert asked.explained() == ((0, 1), (1, 1), (2, 0))
+
+
+def test_phantoms_stand_in_where_a_run_has_no_scans():
+    asked = phantom_task_data(InputContract(height=32, width=32))
+    assert asked.pixels.shape == (96, 32, 32, 1)
+    assert asked.describe()["origin"] == "phantoms"
+    assert 0 < asked.describe()["positive_scans"] < 12
+
+
+def run_with(folder: Path, **arrays: np.ndarray) -> Path:
+    content = {
+        "name": "x",
+        "input": InputContract(height=4, width=4).to_json(),
+        "scoring": {"labels": ["hemorrhage"], "beta": 1.0, "temperature": 1.0, "threshold": 0.5},
+        **dict.fromkeys(("metrics", "data", "git_commit", "licence", "seed"), "?"),
+    }
+    (folder / "run.json").write_text(json.dumps(content), "utf-8")
+    np.savez(folder / "parity.npz", **arrays)
+    return folder
+
+
+def test_malformed_validation_scans_are_refused(tmp_path):
+    pixels = np.zeros((2, 4, 4, 1), np.uint8)
+    labels, scan = np.zeros(2, np.int8), np.zeros(2, np.int32)
+    assert len(load_task_data(read_run(run_with(tmp_path, pixels=pixels, labels=labels, scan=scan))).labels) == 2
+    for wrong, message in (
+        ({"pixels": pixels.astype(np.float32), "labels": labels, "scan": scan}, "asks for uint8"),
+        ({"pixels": pixels[:, :3], "labels": labels, "scan": scan}, "asks for uint8"),
+        ({"pixels": pixels, "labels": labels[:1], "scan": scan}, "2 slices have"),
+        ({"pixels": pixels, "labels": labels + 5, "scan": scan}, "labels are 1, 0"),
+        ({"pixels": pixels, "labels": labels}, "cannot be read"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            load_task_data(read_run(run_with(tmp_path, **wrong)))
