@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from hemo_core.keys import PublicKey
     from hemo_core.signing import SignatureState
 
+_HEATMAP_CHECK = {
+    "passed": "passed their randomisation check",
+    "failed": "failed their randomisation check: workers draw none unless asked",
+    "not_measured": "their quality was not measured",
+}
+
 
 @click.group()
 def bundle() -> None:
@@ -145,17 +151,31 @@ def _signature(opened: Bundle, trusted: tuple[PublicKey, ...]) -> SignatureState
     return signature_state(opened.signature, opened.digest, trusted)
 
 
+def _heatmap_rows(opened: Bundle) -> dict[str, str]:
+    """A row for each figure about the heat maps that the bundle holds."""
+    found = opened.manifest.get("heatmaps")
+    if not found:
+        return {}
+    from hemo_trainer.heatmap_quality.lines import heatmap_lines
+
+    return {f"  {line.name.partition(':')[0].lower()}": line.in_words() for line in heatmap_lines(found)}
+
+
 def _facts(opened: Bundle) -> dict[str, Any]:
     windows = ", ".join(f"level {window.level:g} width {window.width:g}" for window in opened.input.windows)
+    origin = opened.manifest.get("origin")
     return {
         "path": opened.path,
         "digest": opened.digest,
         "signature": _signature(opened, trusted_setting(None)).in_words(),
         "labels": ", ".join(opened.scoring.labels),
         "input": f"{opened.input.height}×{opened.input.width}, {windows} HU",
-        "threshold": f"{opened.scoring.threshold:.4f} (calibrated probability)",
+        "threshold": f"{opened.scoring.threshold:.4f} (probability, {'not ' if origin else ''}calibrated)",
         "calibration": f"temperature {opened.scoring.temperature:.4f}",
+        **({"origin": f"{origin['file']}; {origin['statement']}"} if origin else {}),
         "grad-cam": opened.manifest["explain"]["path"],
+        "heat maps": _HEATMAP_CHECK[opened.heatmap_check],
+        **_heatmap_rows(opened),
         **variant_rows(opened),
         "licence": opened.manifest.get("licence", "not stated"),
         "made from": opened.manifest.get("git_commit") or "unknown commit",
