@@ -123,13 +123,15 @@ def test_the_commands_for_more_machines_run(bench: Path, tiny_bundle: Path, queu
 @pytest.mark.slow
 def test_the_commands_for_your_own_model_run(bench: Path):
     pytest.importorskip("tf2onnx", reason="needs the extras [train] and [export]")
-    for arguments in commands("Your own model"):
+    for arguments in [*commands("Your own model"), *commands("Passing a model on")]:
         assert run(arguments, bench), arguments
     assert (bench / "my-model.hemo").is_file()
+    assert (bench / "evidence" / "evidence.html").is_file()
 
 
 def test_every_command_of_the_readme_belongs_to_a_section_that_is_run():
     run_sections = [*commands("Your own scans"), *commands("More machines"), *commands("Your own model")]
+    run_sections += commands("Passing a model on")
 
     assert sorted(commands()) == sorted(run_sections)
 
