@@ -13,7 +13,9 @@ def test_show_says_what_decides_a_label(hemo, tiny_bundle):
     assert shown.code == Exit.DONE
     assert shown.json["labels"][0] == "hemorrhage"
     assert 0 < shown.json["scoring"]["threshold"] < 1
-    assert "threshold" in hemo("bundle", "show", tiny_bundle).out
+    told = hemo("bundle", "show", tiny_bundle).out
+    assert "threshold" in told
+    assert "their quality was not measured" in told
 
 
 def test_verify_accepts_what_was_sealed(hemo, tiny_bundle):

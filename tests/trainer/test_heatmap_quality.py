@@ -12,6 +12,8 @@ pytest.importorskip("scipy", reason="needs the train extra")
 from hemo_core.contract import InputContract, ScoringContract
 from hemo_core.inference.session import CnnOutput
 from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.evaluation import limits
+from hemo_trainer.evaluation.document import Plot
 from hemo_trainer.heatmap_quality.clustered import clustered_mean, mean_json
 from hemo_trainer.heatmap_quality.explained import spread
 from hemo_trainer.heatmap_quality.lines import heatmap_lines
@@ -19,7 +21,7 @@ from hemo_trainer.heatmap_quality.localise import box_share, localised
 from hemo_trainer.heatmap_quality.maps import centre_heat, enlarged, head_mask, mapped_boxes
 from hemo_trainer.heatmap_quality.measure import HeatmapPlan, measure_heatmaps
 from hemo_trainer.heatmap_quality.occlusion import area, staircase, taken, warmest_first
-from hemo_trainer.heatmap_quality.plots import plot_heatmap_figures
+from hemo_trainer.heatmap_quality.plots import heatmap_plots, plot_heatmap_figures
 from hemo_trainer.heatmap_quality.randomisation import Likeness, verdict
 from hemo_trainer.heatmap_quality.similarity import spearman, ssim
 
@@ -246,10 +248,16 @@ def test_unsteady_maps_lower_the_limit():
 
 def test_every_figure_that_was_measured_gets_a_plot(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the train extra")
-    assert plot_heatmap_figures({"randomisation": failed_check(), "not_measured": {}}, tmp_path) == [
-        tmp_path / "heatmap_randomisation.png"
-    ]
+    written = plot_heatmap_figures({"randomisation": failed_check(), "not_measured": {}}, tmp_path)
+    assert written == [tmp_path / "heatmap_randomisation.png"]
     assert (tmp_path / "heatmap_randomisation.png").stat().st_size > 5000
+
+
+def test_the_evidence_report_shows_each_plot_under_its_own_name():
+    figures = {"randomisation": failed_check(), "not_measured": {}}
+    section = limits.heatmaps({"heatmaps": figures})
+    assert [block.name for block in section.blocks if isinstance(block, Plot)] == list(heatmap_plots(figures))
+    assert "draw no heat map" in section.blocks[0].text
 
 
 def test_a_map_is_enlarged_as_on_the_overlay():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hemo_trainer.evaluation.content import Evidence
 from hemo_trainer.evaluation.document import (
     NONE,
     Block,
@@ -13,6 +14,7 @@ from hemo_trainer.evaluation.document import (
     Facts,
     Gallery,
     Picture,
+    Plot,
     Points,
     Prose,
     Section,
@@ -22,8 +24,9 @@ from hemo_trainer.evaluation.document import (
     rate_cell,
 )
 from hemo_trainer.heatmap_quality.lines import heatmap_lines
+from hemo_trainer.heatmap_quality.plots import CAPTIONS
 
-Evidence = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
 
 LOCAL = (
     "Where the data are of patients, these pictures are too. They belong to this folder and must not leave it: no "
@@ -40,56 +43,68 @@ _TONES = {"reported": "good", "partly": "warn", "not reported": "bad", "not appl
 def subgroups(evidence: Evidence) -> Section:
     """By kind, by size, by extent."""
     strata = evidence["strata"]
-    blocks: list[Block] = [
-        Prose(
-            "Sensitivity at the locked threshold. AUC sets the slices of a row against all slices without a bleed of "
-            "the same source. Rows with few patients say little: look at the counts first."
-        )
-    ]
-    if strata["subtype"]:
-        head = ("data", "kind of bleed", "slices", "patients", "slice AUC", "slice sensitivity", "exam sensitivity")
-        rows = tuple(
-            (
-                Cell(row["source"]),
-                Cell(row["subtype"]),
-                Cell(str(row["slices"])),
-                Cell(str(row["patients"])),
-                figure_cell(row["auc"]),
-                rate_cell(row["sensitivity"]),
-                rate_cell(row["exams"]["hemorrhage"]),
-            )
-            for row in strata["subtype"]
-        )
-        blocks.append(Table(head, rows, caption="By kind of bleed", words=2))
-    if strata["size"]:
-        head = ("data", "size", "share of the head", "slices", "patients", "slice AUC", "slice sensitivity")
-        rows = tuple(
-            (
-                Cell(row["source"]),
-                Cell(row["size"]),
-                Cell(f"{row['from']:.1%} – {row['to']:.1%}"),
-                Cell(str(row["slices"])),
-                Cell(str(row["patients"])),
-                figure_cell(row["auc"]),
-                rate_cell(row["sensitivity"]),
-            )
-            for row in strata["size"]
-        )
-        blocks.append(Table(head, rows, caption="By size: thirds of the share of the head that is marked", words=2))
-    if strata["extent"]:
-        head = ("data", "slices with a bleed", "exams", "labelled hemorrhage", "hemorrhage or review")
-        rows = tuple(
-            (
-                Cell(row["source"]),
-                Cell(f"{row['from']} or more" if row["to"] is None else f"{row['from']} to {row['to']}"),
-                Cell(str(row["exams"]["count"])),
-                rate_cell(row["exams"]["hemorrhage"]),
-                rate_cell(row["exams"]["hemorrhage_or_review"]),
-            )
-            for row in strata["extent"]
-        )
-        blocks.append(Table(head, rows, caption="By extent: how many slices of the exam show the bleed", words=2))
+    text = (
+        "Sensitivity at the locked threshold. AUC sets the slices of a row against all slices without a bleed of the "
+        "same source. Rows with few patients say little: look at the counts first."
+    )
+    tables = (
+        _kinds(strata["subtype"]) if strata["subtype"] else None,
+        _sizes(strata["size"]) if strata["size"] else None,
+        _extents(strata["extent"]) if strata["extent"] else None,
+    )
+    blocks: list[Block] = [Prose(text), *(table for table in tables if table is not None)]
     return Section("subgroups", "By kind, size and extent", tuple(blocks))
+
+
+def _kinds(found: Rows) -> Table:
+    head = ("data", "kind of bleed", "slices", "patients", "slice AUC", "slice sensitivity", "exam sensitivity")
+    rows = tuple(
+        (
+            Cell(row["source"]),
+            Cell(row["subtype"]),
+            *_slices_and_patients(row),
+            figure_cell(row["auc"]),
+            rate_cell(row["sensitivity"]),
+            rate_cell(row["exams"]["hemorrhage"]),
+        )
+        for row in found
+    )
+    return Table(head, rows, caption="By kind of bleed", words=2)
+
+
+def _sizes(found: Rows) -> Table:
+    head = ("data", "size", "share of the head", "slices", "patients", "slice AUC", "slice sensitivity")
+    rows = tuple(
+        (
+            Cell(row["source"]),
+            Cell(row["size"]),
+            Cell(f"{row['from']:.1%} – {row['to']:.1%}"),
+            *_slices_and_patients(row),
+            figure_cell(row["auc"]),
+            rate_cell(row["sensitivity"]),
+        )
+        for row in found
+    )
+    return Table(head, rows, caption="By size: thirds of the share of the head that is marked", words=2)
+
+
+def _extents(found: Rows) -> Table:
+    head = ("data", "slices with a bleed", "exams", "labelled hemorrhage", "hemorrhage or review")
+    rows = tuple(
+        (
+            Cell(row["source"]),
+            Cell(f"{row['from']} or more" if row["to"] is None else f"{row['from']} to {row['to']}"),
+            Cell(str(row["exams"]["count"])),
+            rate_cell(row["exams"]["hemorrhage"]),
+            rate_cell(row["exams"]["hemorrhage_or_review"]),
+        )
+        for row in found
+    )
+    return Table(head, rows, caption="By extent: how many slices of the exam show the bleed", words=2)
+
+
+def _slices_and_patients(row: Mapping[str, Any]) -> tuple[Cell, Cell]:
+    return Cell(str(row["slices"])), Cell(str(row["patients"]))
 
 
 def cases(evidence: Evidence) -> Section:
@@ -124,6 +139,7 @@ def heatmaps(evidence: Evidence) -> Section:
         blocks.insert(
             0, Prose("The randomisation check failed: workers draw no heat map with this model unless asked.")
         )
+    blocks += [Plot(name, caption) for name, (key, caption) in CAPTIONS.items() if key in found]
     pictures = tuple(Picture(name, "", text) for name, text in found.get("pictures", {}).items())
     if pictures:
         blocks.append(Gallery("", pictures))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hemo_trainer.evaluation.content import UNITS, Evidence, measured
+from hemo_trainer.heatmap_quality.plots import heatmap_plots
 
 INK, QUIET, LINE, GROUND = "#1a2026", "#525d69", "#dde2e8", "#fefefe"
 SERIES = ("#2b6cb1", "#b4530b", "#2c7a7c", "#6b46c2", "#97266e")
@@ -53,6 +54,7 @@ def plots(evidence: Evidence) -> dict[str, str]:
     }
     with rc_context(_STYLE):
         drawn = {name: draw(evidence) for name, draw in made.items()}
+        drawn |= {name: _svg(figure) for name, figure in heatmap_plots(evidence["heatmaps"] or {}).items()}
     return {name: svg for name, svg in drawn.items() if svg is not None}
 
 

@@ -31,8 +31,7 @@ _PHANTOM = PhantomSpec(21, bleed="intraparenchymal", bleed_size=0.8, slices=12, 
 
 
 def plot_box_examples(
-    subject: Subject,
-    series: Series,
+    folds: Sequence[tuple[Subject, Series]],
     pixels_of: PixelsOf,
     scoring: ScoringContract,
     contract: InputContract,
@@ -43,7 +42,8 @@ def plot_box_examples(
 
     Writes nothing where no slice has a box.
     """
-    boxed = [item for item in explain_series(subject, series, pixels_of, scoring) if item.record.boxes]
+    explained = (item for fold in folds for item in explain_series(*fold, pixels_of, scoring))
+    boxed = [item for item in explained if item.record.boxes]
     if not boxed:
         return
     ranked = sorted(((locate(item, pixels_of, contract), item) for item in boxed), key=lambda row: -row[0].energy)

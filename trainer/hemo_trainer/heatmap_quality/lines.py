@@ -32,6 +32,11 @@ class HeatmapLine:
     beside: str = ""
     count: str = ""
 
+    def in_words(self) -> str:
+        """All of it but the name."""
+        beside = f" ({self.beside})" if self.beside else ""
+        return f"{self.value}{beside}{f', {self.count}' if self.count else ''}"
+
 
 def heatmap_lines(figures: Mapping[str, Any]) -> list[HeatmapLine]:
     """The figures of :func:`~hemo_trainer.heatmap_quality.measure.measure_heatmaps`, in reading order."""

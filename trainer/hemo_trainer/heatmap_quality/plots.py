@@ -8,7 +8,7 @@ from typing import Any
 
 from hemo_trainer.plots import new_figure, save_figure
 
-_OWN, _CENTRE, _CHANCE = "#c05621", "#2b6cb0", "#718096"
+_OWN, _CENTRE, _CHANCE = "#b4530b", "#2b6cb1", "#525d69"  # as the evidence report's page knows them
 _ORDERS = {
     "map": (_OWN, "the map's order"),
     "centre": (_CENTRE, "from the head's centre"),
@@ -21,22 +21,31 @@ _BARS = {
 }
 
 
+CAPTIONS = {
+    "heatmap_boxes": ("pointing_game", "Pointing game and energy in the boxes, with 95 % intervals"),
+    "heatmap_curves": ("deletion", "Mean probability of the slice as the picture goes, and as it comes"),
+    "heatmap_randomisation": (
+        "randomisation",
+        "Likeness to the trained network's maps as it forgets, from the logit down",
+    ),
+}
+
+
 def plot_heatmap_figures(figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write a plot for each kind of figure that was measured. Returns their paths."""
-    plots = {
-        "pointing_game": ("heatmap_boxes.png", plot_boxes),
-        "deletion": ("heatmap_curves.png", plot_curves),
-        "randomisation": ("heatmap_randomisation.png", plot_randomisation),
-    }
-    written = []
-    for key, (name, plot) in plots.items():
-        if key in figures:
-            plot(figures, folder / name)
-            written.append(folder / name)
-    return written
+    """Write ``<name>.png`` for each of :func:`heatmap_plots`. Returns the files."""
+    drawn = heatmap_plots(figures)
+    for name, figure in drawn.items():
+        save_figure(figure, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in drawn]
 
 
-def plot_boxes(figures: Mapping[str, Any], path: Path) -> None:
+def heatmap_plots(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """A matplotlib figure for each kind of figure that was measured, by its name in :data:`CAPTIONS`."""
+    draw = {"heatmap_boxes": _boxes, "heatmap_curves": _curves, "heatmap_randomisation": _randomisation}
+    return {name: draw[name](figures) for name, (key, _) in CAPTIONS.items() if key in figures}
+
+
+def _boxes(figures: Mapping[str, Any]) -> Any:
     """Pointing game and energy in the box, beside maps that know nothing."""
     names = {"pointing_game": "pointing game", "energy_in_box": "energy in the box"}
     figure, (axis,) = new_figure(1, 1, size=(6.4, 3.6))
@@ -48,10 +57,10 @@ def plot_boxes(figures: Mapping[str, Any], path: Path) -> None:
     axis.set(ylim=(0, 1), ylabel="share", title=f"{counts['count']} slices with boxes, {counts['patients']} patients")
     axis.set_xticks(range(len(names)), list(names.values()))
     axis.legend(fontsize=8)
-    save_figure(figure, path)
+    return figure
 
 
-def plot_curves(figures: Mapping[str, Any], path: Path) -> None:
+def _curves(figures: Mapping[str, Any]) -> Any:
     """Mean deletion and insertion curves."""
     figure, axes = new_figure(1, 2, size=(10, 4))
     for axis, way, verb in zip(axes, ("deletion", "insertion"), ("blanked", "revealed"), strict=True):
@@ -63,10 +72,10 @@ def plot_curves(figures: Mapping[str, Any], path: Path) -> None:
         axis.set_title(f"{way}: {one['count']} slices, {one['patients']} patients", fontsize=10)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    save_figure(figure, path)
+    return figure
 
 
-def plot_randomisation(figures: Mapping[str, Any], path: Path) -> None:
+def _randomisation(figures: Mapping[str, Any]) -> Any:
     """Likeness to the trained network's maps, as more and more of it is forgotten."""
     one = figures["randomisation"]
     rows = [{"name": "noise only", **one["itself"]}, *one["stages"]]
@@ -74,18 +83,16 @@ def plot_randomisation(figures: Mapping[str, Any], path: Path) -> None:
     for kind, colour, label in (("spearman", _OWN, "|Spearman|"), ("ssim", _CENTRE, "SSIM")):
         known = [(at, row[kind]) for at, row in enumerate(rows) if row[kind] is not None]
         places, values = [at for at, _ in known], [value for _, value in known]
-        axis.errorbar(
-            places, [v["value"] for v in values], _whiskers(values), color=colour, marker="o", capsize=3, label=label
-        )
+        means = [value["value"] for value in values]
+        axis.errorbar(places, means, _whiskers(values), color=colour, marker="o", capsize=3, label=label)
     axis.axhline(one["limit"], color=_CHANCE, linestyle="--", label="limit for |Spearman|, fully forgotten")
     axis.set(ylim=(0, 1.02), ylabel="likeness to the trained maps", xlabel="forgotten down to, from the logit")
-    axis.set_title(
-        f"randomisation check {'passed' if one['passed'] else 'FAILED'}: {one['slices']} slices", fontsize=10
-    )
+    verdict = "passed" if one["passed"] else "FAILED"
+    axis.set_title(f"randomisation check {verdict}: {one['slices']} slices, {one['patients']} patients", fontsize=10)
     axis.set_xticks(range(len(rows)), [row["name"] for row in rows], rotation=30, ha="right")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
-    save_figure(figure, path)
+    return figure
 
 
 def _whiskers(rows: Sequence[Mapping[str, float | None]]) -> list[list[float]]:
