@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from hemo_core.contract import InputContract
 from hemo_core.errors import ScoringFailed
@@ -15,6 +14,7 @@ from hemo_core.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.cases import Case
 from hemo_trainer.evaluation.sizes import marked
+from hemo_trainer.heatmap_quality.maps import enlarged
 from hemo_trainer.heatmap_quality.subject import Subject
 from hemo_trainer.predict import Grey
 
@@ -44,9 +44,9 @@ def _drawn(case: Case, subject: Subject, pixels_of: Callable[[SliceRecord], Grey
     records, index = case.item.series.records, case.item.index
     slices = np.stack([pixels_of(record) for record in records])
     heat = subject.heatmaps(subject.cnn(to_input(slices)).features, [index])[0]
-    grey = _enlarged(slices[index][..., 0])
-    warm = blend(grey, np.clip(_enlarged(heat), 0, 1)) if heat.any() else cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    grey = np.asarray(cv2.resize(slices[index][..., 0], (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
     plain = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    warm = blend(grey, enlarged(heat, _SIDE, _SIDE)) if heat.any() else plain.copy()
     inside = marked(case.item.record, contract) if case.item.record.label else None
     if inside is not None:
         large = cv2.resize(inside.astype(np.uint8), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
@@ -57,7 +57,3 @@ def _drawn(case: Case, subject: Subject, pixels_of: Callable[[SliceRecord], Grey
     if not done:
         raise ScoringFailed("a picture could not be encoded as PNG", path=str(case.item.record.path))
     return bytes(data.tobytes())
-
-
-def _enlarged(picture: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return np.asarray(cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR))
