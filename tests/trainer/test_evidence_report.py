@@ -67,7 +67,7 @@ def test_sources_are_measured_apart_and_exams_pooled_only_where_that_is_fair(pre
     assert together["exam"] is None
     codes = {row["code"] for row in evidence["not_known"]}
     assert {"no_exam_negatives", "exams_not_pooled", "no_subtypes", "no_sizes", "no_demographics"} <= codes
-    assert {"protocol_unknown", "few_exams", "grey_pictures", "no_external_data"} <= codes
+    assert {"protocol_unknown", "few_exams", "grey_pictures"} <= codes
 
 
 def test_strata_count_what_they_say(predictions):

@@ -27,7 +27,7 @@ PROTOCOL_TEXT: Mapping[Protocol, str] = MappingProxyType(
             "The model was not fitted to any of these patients, by name or by picture. Whether they had a part in "
             "choosing it is not recorded."
         ),
-        "unknown": "Whether these patients took part in fitting the model is not recorded.",
+        "unknown": "Whether these patients, or this source, took part in fitting the model is not recorded.",
     }
 )
 _LIBRARIES = ("onnxruntime", "numpy", "scipy", "scikit-learn")

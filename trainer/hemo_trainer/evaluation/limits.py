@@ -28,7 +28,8 @@ from hemo_trainer.heatmap_quality.plots import CAPTIONS
 
 Rows = Sequence[Mapping[str, Any]]
 
-LOCAL = (
+_LISTED = "At most one slice a patient, the surest errors first. This report holds no picture of them."
+_LOCAL = (
     "Where the data are of patients, these pictures are too. They belong to this folder and must not leave it: no "
     "bundle takes them along, and a report made with --cases 0 holds none."
 )
@@ -107,11 +108,11 @@ def _slices_and_patients(row: Mapping[str, Any]) -> tuple[Cell, Cell]:
     return Cell(str(row["slices"])), Cell(str(row["patients"]))
 
 
-def cases(evidence: Evidence) -> Section:
-    """The gallery."""
+def cases(evidence: Evidence, *, pictured: bool) -> Section:
+    """The gallery; a list where there are no pictures."""
     if not evidence["cases"]:
         return Section("cases", "Worst misses and false alarms", (Prose("None are shown."),))
-    blocks: list[Block] = [Prose(_READING), Prose(LOCAL)]
+    blocks: list[Block] = [Prose(_READING), Prose(_LOCAL)] if pictured else [Prose(_LISTED)]
     for kind, title in (("miss", "Surest misses"), ("false_alarm", "Surest false alarms")):
         pictures = tuple(_picture(case) for case in evidence["cases"] if case["kind"] == kind)
         if pictures:

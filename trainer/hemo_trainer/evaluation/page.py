@@ -95,9 +95,16 @@ class Page:
                 shown = fill('<div class="panel chart">$svg</div>', svg=svg)
             case Gallery(title, pictures):
                 heading = fill("<h3>$title</h3>", title=title) if title else Html("")
-                figures = join([self._picture(picture) for picture in pictures])
-                shown = fill('$heading<div class="gallery">$figures</div>', heading=heading, figures=figures)
+                shown = fill("$heading$figures", heading=heading, figures=self._gallery(pictures))
         return shown
+
+    def _gallery(self, pictures: tuple[Picture, ...]) -> Html:
+        """Pictures side by side; a list of what they would show where there are none."""
+        if not any(picture.name in self._pictures for picture in pictures):
+            lines = [fill("<li><b>$title</b> $text</li>", title=one.title, text=one.text) for one in pictures]
+            return fill('<ul class="panel points">$lines</ul>', lines=join(lines))
+        figures = join([self._picture(picture) for picture in pictures])
+        return fill('<div class="gallery">$figures</div>', figures=figures)
 
     def _picture(self, picture: Picture) -> Html:
         data = self._pictures.get(picture.name)

@@ -7,8 +7,13 @@ from hemo_trainer.evaluation.content import Evidence
 from hemo_trainer.evaluation.document import Section
 
 
-def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """All sections that these data allow."""
+def sections(evidence: Evidence, *, pictured: bool) -> tuple[Section, ...]:
+    """All sections that these data allow.
+
+    Args:
+        evidence: what was measured.
+        pictured: the page shows pictures of the cases.
+    """
     written = (
         content.glance(evidence),
         content.data(evidence),
@@ -17,7 +22,7 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         content.calibration(evidence),
         content.decision(evidence),
         limits.subgroups(evidence),
-        limits.cases(evidence),
+        limits.cases(evidence, pictured=pictured),
         limits.heatmaps(evidence),
         limits.comparison(evidence),
         limits.unknown(evidence),

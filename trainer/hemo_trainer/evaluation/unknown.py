@@ -69,7 +69,7 @@ def not_known(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
 def _about_protocol(about: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if about["protocol"] in {"unknown", "unseen", "validation", "out_of_fold"}:
         yield f"protocol_{about['protocol']}", "method", about["protocol_text"]
-    if about["protocol"] != "external":
+    if about["protocol"] not in {"external", "unknown"}:
         yield "no_external_data", "data", _EXTERNAL
 
 

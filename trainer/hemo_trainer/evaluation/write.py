@@ -38,7 +38,7 @@ def write_evidence(out: Path, evidence: Mapping[str, Any], *, pictures: Mapping[
     pictures = pictures or {}
     if pictures:
         refuse_travelling(out)
-    drawn, written = plots(evidence), sections(evidence)
+    drawn, written = plots(evidence), sections(evidence, pictured=bool(pictures))
     (out / PLOTS).mkdir(parents=True, exist_ok=True)
     if pictures:
         (out / ".gitignore").write_text(_IGNORE, encoding="utf-8")
