@@ -20,6 +20,7 @@ from hemo_core.inference.session import contract_text
 from hemo_core.keras_file import load_keras
 from hemo_export.answers import Respondent
 from hemo_export.gates import GateContext
+from hemo_export.gates.left import discard
 from hemo_export.graph import OPSET, cnn_graph, op_census, sequence_graph
 from hemo_export.listener import Listener, Silent
 from hemo_export.metadata import expected_metadata, write_metadata
@@ -71,11 +72,15 @@ def export_run(
     target = out / f"{identity['name']}-{version}"
     if target.exists():
         raise ExportError("exists already", path=str(target), hint="a bundle is never overwritten; take a new version")
+    failed = out / f"{target.name}.failed"
+    discard(failed)
+    if failed.exists():
+        raise ExportError("is in the way of what a failed gate would leave", path=str(failed), hint="move it away")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
         folder = Path(scratch) / target.name
         folder.mkdir()
-        _build(run, folder, identity, out / f"{target.name}.failed", listener or Silent(), measure=measure)
+        _build(run, folder, identity, failed, listener or Silent(), measure=measure)
         folder.rename(target)
     return open_bundle(target)
 

@@ -18,14 +18,14 @@ import pytest
 from tiny import ARCHITECTURE, INPUT, phantom_scans, write_run
 
 from hemo_core.bundle import Bundle, open_bundle, seal
-from hemo_core.errors import DeviceError, GatesFailed
+from hemo_core.errors import BundleMissing, DeviceError, GatesFailed
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
 from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export import package
 from hemo_export.gates import FILE_GATES, GateContext, GateResult, failures, run_gates
 from hemo_export.gates.contract import SameContract
-from hemo_export.gates.left import RESULTS, leave, reopened
+from hemo_export.gates.left import RESULTS, discard, leave, reopened
 from hemo_export.gates.numeric import HeatMapParity, HeatMapsWithoutTensorFlow, NumericParity
 from hemo_export.gates.providers import SameOnCuda
 from hemo_export.gates.refusals import Refusals
@@ -325,8 +325,11 @@ def test_a_failed_export_names_every_gate_and_leaves_scripts_but_no_bundle(run, 
     assert all(name in str(caught.value.hint) for name in scripts)
     assert json.loads((left / RESULTS).read_text("utf-8"))["fp32"]["operators"]["verdict"] == "failed"
     assert [path.name for path in tmp_path.iterdir()] == [left.name]
-    with pytest.raises(Exception, match=r"has no bundle\.json"):
+    with pytest.raises(BundleMissing, match=r"has no bundle\.json"):
         open_bundle(left)
+    discard(tmp_path)
+    discard(left)
+    assert not left.exists()
 
 
 def test_a_graph_of_another_model_is_caught_by_its_name(good, tmp_path):

@@ -46,15 +46,14 @@ def leave(folder: Path, built: Path, results: Mapping[Precision, Sequence[GateRe
     pixels of validation scans.
 
     Args:
-        folder: the new folder; one left by an earlier export is replaced.
+        folder: the new folder.
         built: the bundle that failed.
         results: all results, by precision.
 
     Returns:
         The scripts.
     """
-    if (folder / RESULTS).is_file():
-        shutil.rmtree(folder)
+    discard(folder)
     shutil.copytree(built, folder)
     (folder / MANIFEST).rename(folder / UNSEALED)
     (folder / ".gitignore").write_text("*\n", "utf-8")
@@ -66,6 +65,12 @@ def leave(folder: Path, built: Path, results: Mapping[Precision, Sequence[GateRe
         for each in found
         if each.reproduce is not None
     )
+
+
+def discard(folder: Path) -> None:
+    """Remove what an earlier export left; a folder that is none of ours stays."""
+    if (folder / RESULTS).is_file():
+        shutil.rmtree(folder)
 
 
 def material(script: str) -> Material:
