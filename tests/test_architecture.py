@@ -86,7 +86,7 @@ def test_no_sentence_calls_a_scan_normal_or_safe_to_skip():
 
 def test_locks_have_hashes_and_name_no_index_and_no_machine():
     locks = sorted((REPOSITORY / "requirements").glob("*.txt"))
-    assert {lock.stem for lock in locks} == {"base", "build", "demo", "dev", "gpu", "worker"}
+    assert {lock.stem for lock in locks} == {"base", "build", "demo", "dev", "gpu", "slim", "worker"}
     for lock in locks:
         text = lock.read_text("utf-8")
         assert not re.findall(r"://|^-|file:/|/home/| @ ", text, re.MULTILINE), lock.name
