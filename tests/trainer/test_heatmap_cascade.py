@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("tensorflow") is None or find_spec("matplotlib") is None, reason="needs the train extra"
 )
 CONTRACT = InputContract(height=64, width=64)
-PLAN = HeatmapPlan(steps=4, random_orders=1, occluded=6, checked=12, checked_patients=4, seeds=(1, 2, 3, 4))
+PLAN = HeatmapPlan(steps=4, random_orders=1, occluded=6, checked=12, checked_patients=4, seeds=(1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +111,11 @@ def test_maps_that_show_the_picture_and_not_the_model_fail(tmp_path):
     network = edge_detector()
     series, pixels = phantoms(4)
     scoring = ScoringContract(threshold=0.0)
+    plan = replace(PLAN, seeds=tuple(range(1, 13)))  # about every other one turns the sign, and leaves nothing to draw
     for sign in (1, -1):  # one of the two signs draws maps, whatever the weights
         weights = network.sequence.get_layer("logits").get_weights()
         network.sequence.get_layer("logits").set_weights([sign * np.abs(weights[0]), weights[1]])
-        found = measure_heatmaps([(NetworkSubject(network), series)], pixels.__getitem__, scoring, CONTRACT, plan=PLAN)
+        found = measure_heatmaps([(NetworkSubject(network), series)], pixels.__getitem__, scoring, CONTRACT, plan=plan)
         if "randomisation" in found:
             break
     check = found["randomisation"]

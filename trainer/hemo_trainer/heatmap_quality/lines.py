@@ -64,7 +64,7 @@ def _curve_line(name: str, figure: Mapping[str, Any]) -> HeatmapLine:
 def _check_line(name: str, figure: Mapping[str, Any]) -> HeatmapLine:
     verdict = "passed" if figure["passed"] else "failed"
     last, itself = figure["stages"][-1]["spearman"], figure["itself"]["spearman"]
-    value = f"{verdict}: {'all maps are empty' if last is None else _cell(last)}, limit {figure['limit']:.3f}"
+    value = f"{verdict}: {_cell(last)}, limit {figure['limit']:.3f}"
     beside = f"untouched, under slight noise {_short(itself)}"
     count = f"{figure['slices']} slices of {figure['patients']} patients, {len(figure['seeds'])} re-initialisations"
     return HeatmapLine(name, value, beside, count)
