@@ -426,7 +426,7 @@ class ExportError(HemoError):
 
 
 class GatesFailed(ExportError):
-    """The exported bundle does not answer as the Keras model does. Raised after all gates ran; names each that failed."""
+    """The exported bundle does not answer as the Keras model does. Raised after all gates ran; names each one."""
 
     code = "gates_failed"
 
