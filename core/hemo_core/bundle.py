@@ -103,6 +103,11 @@ class Bundle:
         """Whether the head begins with a global average pool, so that Grad-CAM may take the fast path."""
         return bool(self.manifest["explain"]["path"] == "pooled")
 
+    @property
+    def alone(self) -> bool:
+        """Whether each slice is scored by itself, so that no other slice can move its logit."""
+        return bool(self.manifest["explain"].get("memory") == "slice")
+
     def read(self, name: str) -> bytes:
         """The bytes of a sealed file, verified once more as they are read.
 

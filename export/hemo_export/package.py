@@ -148,7 +148,7 @@ def _write_fp32(run: RunFolder, parts: Parts, folder: Path, identity: Mapping[st
         "labels": list(run.scoring.labels),
         "input": run.input.to_json(),
         "scoring": run.scoring.to_json(),
-        "explain": {"method": "grad-cam", "path": parts.explain},
+        "explain": {"method": "grad-cam", "path": parts.explain, "memory": parts.memory},
         "training": {key: content[key] for key in _TRAINING if key in content},
         "metrics": content["metrics"],
         **{key: content[key] for key in _OPTIONAL if key in content},

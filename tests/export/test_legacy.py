@@ -54,9 +54,10 @@ def check_bundle(bundle: Bundle, model: Any) -> None:
     output = engine.cnn(slices)
     assert np.abs(engine.sequence(output.embeddings)[:, 0] - logits).max() < 1e-4
     assert np.ptp(logits) > 0.01
-    found = Explainer(bundle).heatmaps(output.features, range(len(slices)))
-    assert found.shape == maps.shape
-    assert np.abs(found - maps).max() < 1e-4
+    for kind in ("tf", "onnx"):
+        found = Explainer(bundle, kind).heatmaps(output.features, range(len(slices)))
+        assert found.shape == maps.shape
+        assert np.abs(found - maps).max() < 1e-4
     assert maps.any()
 
 
@@ -75,7 +76,7 @@ def exported(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.mark.slow
 def test_the_bundle_of_an_h5_file_answers_and_explains_as_the_model_does(exported: Bundle):
     assert exported.path.name == "old-model-1.0.0"
-    assert exported.manifest["explain"]["path"] == "general"
+    assert exported.manifest["explain"] == {"method": "grad-cam", "path": "general", "memory": "slice"}
     check_bundle(exported, notebook_model())
 
 

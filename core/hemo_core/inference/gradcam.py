@@ -41,6 +41,7 @@ class Explainer:
 
     def __init__(self, bundle: Bundle, kind: ExplainerKind = "tf", *, threads: int | None = None) -> None:
         self.kind = kind
+        self._alone = bundle.alone
         if kind == "onnx":
             self._pooled, self._gradient = bundle.pooled, numpy_gradient(bundle)
             return
@@ -60,6 +61,7 @@ class Explainer:
         """
         explainer = cls.__new__(cls)
         explainer.kind = "tf"
+        explainer._alone = False  # noqa: SLF001  (its own class)
         explainer._prepare(head, pooled, "head")  # noqa: SLF001  (its own class)
         return explainer
 
@@ -104,6 +106,9 @@ class Explainer:
 
     def _weights(self, features: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
         """α ``(p, K)`` through the whole head."""
+        if self._alone:
+            gradients = (self._gradient(features[[index]], np.zeros(1, np.int32), label) for index in chosen)
+            return np.concatenate([gradient.mean(axis=(1, 2)) for gradient in gradients])
         parts = _chunks(chosen, _GENERAL_VALUES // features.size)
         return np.concatenate([self._gradient(features, part, label).mean(axis=(1, 2)) for part in parts])
 
