@@ -78,7 +78,7 @@ def crossval(
 
 def _lines(found: dict[str, Any]) -> dict[str, str]:
     """A line for each figure and for each difference."""
-    rows = {}
+    rows: dict[str, str] = {}
     for where, kinds in found["figures"].items():
         rows |= {f"{where}, {kind}": _interval(figure) for kind, figure in kinds.items()}
         rows |= {f"{where}, {kind}": _interval(one) for kind, one in found["differences"][where].items()}

@@ -25,7 +25,7 @@ def augment_sequence(pixels: Grey, config: AugmentConfig, rng: np.random.Generat
         float32 ``(slices, side, side, C)`` in [0, 1].
     """
     channels = pixels.shape[-1]
-    matrix = _random_affine(*pixels.shape[1:3], config, rng)
+    matrix = _random_affine(pixels.shape[1], pixels.shape[2], config, rng)
     height, width = (side, side) if side else pixels.shape[1:3]
     matrix *= height / pixels.shape[1]
     tone = None if rng.random() < config.untouched else _random_tone(config, rng)

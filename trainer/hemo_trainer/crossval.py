@@ -183,7 +183,7 @@ def fit_fixed(
     probes = build_probes(width, len(config.labels), config.architecture) if ablate else {}
     model = training_model(network, config.fit, probes)
     shares = {data.source_names[number]: source.share for number, source in enumerate(config.sources)}
-    builder: Any = StepBuilder(data.pixels, data.records, Sampler(data.records, rows, shares, config.batch), config)
+    builder = StepBuilder(data.pixels, data.records, Sampler(data.records, rows, shares, config.batch), config)
     steps = Steps(ProbedSteps(builder, KINDS) if ablate else builder, config.fit.steps)
     callbacks = [keras.callbacks.TerminateOnNaN(), Reseed(config.seed, steps)]
     if history:
@@ -248,7 +248,8 @@ def _write_predictions(
         for kind, logits in {**found, **probe_logits(probes, plain, rng)}.items():
             columns.setdefault(kind, []).extend(logits.tolist())
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **{name: np.asarray(values) for name, values in columns.items()})
+    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in columns.items()}
+    np.savez(partial, **arrays)
     partial.replace(path)
 
 

@@ -156,4 +156,4 @@ def _distances(one: Packed, other: Packed) -> npt.NDArray[np.int64]:
     """Hamming distances ``(n, m)``: for signs ±1 the product is bits − 2 · distance."""
     signs = [np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1 for bits in (one, other)]
     bits = signs[0].shape[1]
-    return np.rint((bits - signs[0] @ signs[1].T) / 2).astype(np.int64)
+    return np.asarray(np.rint((bits - signs[0] @ signs[1].T) / 2), np.int64)

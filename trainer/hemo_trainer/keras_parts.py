@@ -6,17 +6,24 @@ import csv
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 
-from hemo_trainer.batches import Step, StepBuilder
+from hemo_trainer.batches import Step
+
+
+class BuildsSteps(Protocol):
+    """What builds steps: :class:`~hemo_trainer.batches.StepBuilder`, or what wraps one."""
+
+    def build(self, number: int) -> Step:
+        """Inputs, targets and sample weights of step ``number``."""
 
 
 class Steps(keras.utils.PyDataset):  # type: ignore[misc]
     """The steps of each epoch: step ``i`` of epoch ``e`` is the run's step ``e·steps + i``, resumed or not."""
 
-    def __init__(self, builder: StepBuilder, steps: int) -> None:
+    def __init__(self, builder: BuildsSteps, steps: int) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=6)
         self._builder, self._steps = builder, steps
         self.epoch = 0

@@ -123,7 +123,7 @@ def _spread(series: Sequence[SliceRecord], pixels_of: PixelsOf) -> npt.NDArray[n
     hashes = hash_pictures([pixels_of(record) for record in series])
     telling = np.flatnonzero(hashes.telling)
     places = np.unique(np.linspace(0, len(telling) - 1, min(_PER_SERIES, len(telling))).round().astype(int))
-    return hashes.bits[telling[places]]
+    return np.asarray(hashes.bits[telling[places]], np.uint8)
 
 
 def _marks_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -91,7 +91,7 @@ def mask_of(record: SliceRecord) -> Mask | None:
     if record.mask is None:
         return None
     scan = read_file(record.mask)
-    drawn = [np.asarray(_slice(scan, frame).pixels) > 0 for _, frame in record.parts]
+    drawn = [np.asarray(_slice(scan, frame).pixels, np.float32) > 0 for _, frame in record.parts]
     return np.asarray(np.any(drawn, axis=0), np.bool_)
 
 

@@ -132,7 +132,8 @@ def _about_strata(evidence: Mapping[str, Any], sources: list[Mapping[str, Any]])
             yield "no_sizes", "subgroups", text
     for row in strata["subtype"]:
         if row["slices"] < FEW_POSITIVES:
-            text = f"{row['source']} has {row['slices']} slices with {row['subtype']} blood: too few for a figure."
+            many = "1 slice" if row["slices"] == 1 else f"{row['slices']} slices"
+            text = f"{row['source']} has {many} with {row['subtype']} blood: too few for a figure."
             yield "few_of_subtype", "subgroups", text
         elif row["patients"] < FEW_POSITIVES:
             text = (
