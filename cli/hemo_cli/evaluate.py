@@ -25,7 +25,7 @@ _MOST_PRECISIONS = 2
 @click.argument("paths", nargs=-1, required=True, metavar="[BUNDLE] DATA", type=click.Path(path_type=Path))
 @click.option(
     "--side",
-    type=click.Choice(["train", "val", "test"]),
+    type=click.Choice(["val", "test"]),
     help="Which patients. [default: test of a configuration, all of other data]",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder. [default: runs/evidence/…]")

@@ -14,7 +14,7 @@ import pytest
 from browsing import opened
 
 from hemo_core.contract import ScoringContract, Window
-from hemo_core.errors import DatasetError, SettingsError
+from hemo_core.errors import DatasetError, PatientLeak, SettingsError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.preprocess import apply_window
 from hemo_core.wording import STATEMENT
@@ -133,6 +133,33 @@ def test_the_checklist_has_every_item_and_says_what_is_not_reported(predictions)
     assert statuses["29"] == "reported"
     sections = {"", "top", "glance", "data", "discrimination", "method", "cases", "unknown", "comparison", "heatmaps"}
     assert {row["section"] for row in claim} <= sections
+
+
+@pytest.mark.parametrize(
+    ("side", "split", "source", "recorded", "protocol"),
+    [
+        ("test", "same", "here", False, "held_out"),
+        ("val", "same", "here", True, "validation"),
+        ("test", "other", "here", True, "unseen"),
+        (None, None, "elsewhere", True, "external"),
+        (None, None, "elsewhere", False, "unknown"),
+        (None, None, "here", False, None),
+    ],
+)
+def test_the_patients_part_in_the_model_is_told_from_the_record(side, split, source, recorded, protocol):
+    from hemo_trainer.evaluation.labelled import Labelled
+    from hemo_trainer.evaluation.run import protocol_of
+    from hemo_trainer.leaks import LeakCheck
+
+    fitted = {"split_hash": "same", "sources": [{"source": "here", "side": "train", "patients": 3}]}
+    one = series(source, "p", [0, 1], [0, 1]).records
+    data = Labelled((one,), lambda _: np.zeros((4, 4, 1), np.uint8), side, "f", split)
+    manifest = {"training": {"data": fitted}}
+    if protocol is None:
+        with pytest.raises(PatientLeak, match="does not record to which"):
+            protocol_of(manifest, data, LeakCheck(recorded=recorded))
+    else:
+        assert protocol_of(manifest, data, LeakCheck(recorded=recorded)) == protocol
 
 
 def test_pictures_are_refused_where_they_would_travel_with_a_bundle(predictions, tmp_path):

@@ -15,6 +15,8 @@ from hemo_core.wording import STATEMENT
 Status = Literal["reported", "partly", "not reported", "not applicable"]
 Record: TypeAlias = Mapping[str, Any]
 
+_ELSEWHERE = "Not in this run's records; see the data sets' own papers."
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -94,7 +96,6 @@ def _preprocessing(_: Record, manifest: Record) -> Answer:
         f"Window {windows}, 8 bits, crop to the head with a margin of {contract['crop_margin']:.0%}, "
         f"{contract['height']} × {contract['width']} pixels; thinner series are averaged to "
         f"{contract['slice_spacing_mm']:g} mm. One implementation in training and use.",
-        "method",
     )
 
 
@@ -135,7 +136,7 @@ def _model(_: Record, manifest: Record) -> Answer:
         if {"stem", "stages", "lstm", "gru"} <= set(shape)
         else f"Recorded settings: {', '.join(f'{key} {value}' for key, value in shape.items())}."
     )
-    return Answer("reported", text, "method")
+    return Answer("reported", text)
 
 
 def _software(evidence: Record, manifest: Record) -> Answer:
@@ -145,11 +146,12 @@ def _software(evidence: Record, manifest: Record) -> Answer:
 
 def _initial(_: Record, manifest: Record) -> Answer:
     training = manifest["training"]
-    if training.get("pretrained"):
-        return Answer("reported", f"From weights made in a first phase: {training['pretrained']}.", "method")
+    if training.get("pretrain"):
+        first = ", ".join(f"{name} {value}" for name, value in training["pretrain"].items())
+        return Answer("reported", f"From weights of a first phase: {first}.")
     if "seed" not in training:
         return Answer("not reported", "The record holds no seed.")
-    return Answer("reported", f"Random, seed {training['seed']}.", "method")
+    return Answer("reported", f"Random, seed {training['seed']}.")
 
 
 def _training(_: Record, manifest: Record) -> Answer:
@@ -159,7 +161,7 @@ def _training(_: Record, manifest: Record) -> Answer:
     settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(fit.items()))
     augmented = "augment" in manifest["training"]
     text = f"{settings}." + ("" if augmented else " Strength of augmentation: see the model card.")
-    return Answer("reported" if augmented else "partly", text, "method")
+    return Answer("reported" if augmented else "partly", text)
 
 
 def _selection(_: Record, manifest: Record) -> Answer:
@@ -168,7 +170,7 @@ def _selection(_: Record, manifest: Record) -> Answer:
         return Answer(
             "partly", "The epoch with the best figures on validation patients; its number is not recorded.", ""
         )
-    return Answer("reported", f"Recorded: {', '.join(f'{key} {value}' for key, value in epochs.items())}.", "method")
+    return Answer("reported", f"Recorded: {', '.join(f'{key} {value}' for key, value in epochs.items())}.")
 
 
 def _ensemble(evidence: Record, _: Record) -> Answer:
@@ -215,8 +217,8 @@ def _failures(evidence: Record, _: Record) -> Answer:
 def _available(_: Record, manifest: Record) -> Answer:
     commit, licence = manifest.get("git_commit"), manifest.get("licence")
     if not (commit and licence):
-        return Answer("partly", "The software is open (Apache-2.0); the record names no commit and licence.", "method")
-    return Answer("reported", f"Software Apache-2.0, commit {commit[:12]}; weights: {licence}.", "method")
+        return Answer("partly", "The software is open (Apache-2.0); the record names no commit and licence.")
+    return Answer("reported", f"Software Apache-2.0, commit {commit[:12]}; weights: {licence}.")
 
 
 _ITEMS = (
@@ -224,7 +226,7 @@ _ITEMS = (
         "1",
         "Title",
         "Named as a study of AI, with the kind of technology",
-        _said("reported", "The page names the model, its kind (CNN, LSTM and GRU) and its task.", "top"),
+        _said("reported", "The first lines name deep learning, the task and the model.", "top"),
     ),
     Item("2", "Abstract", "Structured summary", _said("reported", "Key figures stand at the top.", "glance")),
     Item("3", "Introduction", "Background, intended use and clinical role", _said("partly", STATEMENT, "top")),
@@ -238,7 +240,7 @@ _ITEMS = (
         "5",
         "Study design",
         "Prospective or retrospective",
-        _said("reported", "Retrospective: the data were published before the model was made.", "data"),
+        _said("reported", "Retrospective: labelled scans that already existed were scored.", "data"),
     ),
     Item("6", "Study design", "Goal of the study", _goal),
     Item("7", "Data", "Sources of the data", _sources),
@@ -246,7 +248,7 @@ _ITEMS = (
         "8",
         "Data",
         "Eligibility: how, where and when cases were found",
-        _absent("Chosen by the data sets' authors; see their papers."),
+        _absent(_ELSEWHERE),
     ),
     Item("9", "Data", "Preprocessing", _preprocessing),
     Item("10", "Data", "Selection of subsets", _subset),
@@ -256,7 +258,7 @@ _ITEMS = (
         "Definitions of data elements",
         _said("partly", "Labels are the data sets' own; an exam is positive if a slice of it is.", "data"),
     ),
-    Item("12", "Data", "De-identification", _absent("Done by the data sets' authors; see their papers.")),
+    Item("12", "Data", "De-identification", _absent(_ELSEWHERE)),
     Item(
         "13",
         "Data",
@@ -274,8 +276,8 @@ _ITEMS = (
         _said("partly", "The data sets' slice labels, taken as they are.", "data"),
     ),
     Item("15", "Reference standard", "Reason for choosing it", _absent("It is the only one that came with the data.")),
-    Item("16", "Reference standard", "Who annotated, and their training", _absent("See the data sets' papers.")),
-    Item("17", "Reference standard", "Tools of annotation", _absent("See the data sets' papers.")),
+    Item("16", "Reference standard", "Who annotated, and their training", _absent(_ELSEWHERE)),
+    Item("17", "Reference standard", "Tools of annotation", _absent(_ELSEWHERE)),
     Item("18", "Reference standard", "Variability between and within readers", _absent("Not measured here.")),
     Item(
         "19",

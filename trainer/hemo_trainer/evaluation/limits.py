@@ -38,7 +38,7 @@ _READING = (
     "map, scaled to its own peak; a miss has one too, and it shows where the little evidence lay. At most one slice "
     "a patient."
 )
-_TONES = {"reported": "good", "partly": "warn", "not reported": "bad", "not applicable": ""}
+_TONES = {"reported": "good", "partly": "warn", "not reported": "bad", "not applicable": "plain"}
 
 
 def subgroups(evidence: Evidence) -> Section:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle, open_bundle
+from hemo_core.errors import PatientLeak
 from hemo_core.inference.precision import Precision
 from hemo_core.inference.session import Device, Engine
 from hemo_trainer.datasets.record import Split
@@ -29,6 +31,8 @@ from hemo_trainer.leaks import LeakCheck, refuse_training_data
 from hemo_trainer.predict import SeriesPrediction, predict_series
 
 Float = npt.NDArray[np.float32]
+
+_SIDES: Mapping[Split, Protocol] = MappingProxyType({"val": "validation", "test": "held_out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +125,30 @@ def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan
 
 
 def protocol_of(manifest: Mapping[str, Any], data: Labelled, check: LeakCheck) -> Protocol:
-    """What part these patients had in the model's making, as far as the bundle's record tells."""
+    """What part these patients had in the model's making, as far as the bundle's record tells.
+
+    Raises:
+        PatientLeak: the model was fitted to a source of this name, and does not record to which of its patients.
+    """
     trained = manifest.get("training", {}).get("data", {})
-    if data.split_hash is not None and data.split_hash == trained.get("split_hash"):
-        return "validation" if data.side == "val" else "held_out"
-    if not check.recorded:
-        return "unknown"
+    same_split = data.split_hash is not None and data.split_hash == trained.get("split_hash")
+    if same_split and data.side in _SIDES:
+        return _SIDES[data.side]
     fitted = {row["source"] for row in trained.get("sources", ()) if row["side"] == "train"}
-    foreign = fitted and not fitted & {record.source for record in data.records}
-    return "external" if foreign else "unseen"
+    shared = sorted(fitted & {record.source for record in data.records})
+    if check.recorded:
+        return "external" if fitted and not shared else "unseen"
+    if shared:
+        raise PatientLeak(
+            f"the model was fitted to patients of {', '.join(shared)} and does not record to which",
+            hint="score the val or test side of the configuration that it was trained with, or export it again",
+        )
+    return "unknown"
 
 
 def _about(bundle: Bundle, data: Labelled, check: LeakCheck, engine: Engine, data_path: Path, plan: Plan) -> About:
     where = f"{data_path.name}, {data.side} patients" if data.side else data_path.name
-    compared = f"{check.patients} training patients and {check.pictures} training pictures, none found"
+    compared = f"{check.patients} patients and {check.pictures} pictures of the training: none in common"
     return About(
         title=f"{bundle.name} {bundle.version} on {where}",
         protocol=protocol_of(bundle.manifest, data, check),
@@ -146,7 +160,7 @@ def _about(bundle: Bundle, data: Labelled, check: LeakCheck, engine: Engine, dat
             "side": data.side or "all",
             "fingerprint": data.fingerprint,
             **({"split_hash": data.split_hash} if data.split_hash else {}),
-            "looked_for": compared if check.recorded else "the bundle does not record what it was trained on",
+            "compared_with": compared if check.recorded else "nothing: the bundle does not record its training data",
         },
         provider=engine.provider,
         precision=engine.precision,
