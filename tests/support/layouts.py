@@ -17,9 +17,11 @@ SUBTYPES = ("epidural", "subdural", "subarachnoid", "intraparenchymal", "intrave
 
 
 @cache
-def head(seed: int, bleed: str = "none", spacing_mm: float = 5.0, slices: int = SLICES) -> Phantom:
+def head(seed: int, bleed: str = "none", spacing_mm: float = 5.0, slices: int = SLICES, rows: int = 96) -> Phantom:
     """A small phantom; asked for twice, made once."""
-    spec = PhantomSpec(seed, bleed=bleed, bleed_size=1.0, slices=slices, spacing_mm=spacing_mm, rows=96, detail="fast")
+    spec = PhantomSpec(
+        seed, bleed=bleed, bleed_size=1.0, slices=slices, spacing_mm=spacing_mm, rows=rows, detail="fast"
+    )
     return make_phantom(spec)
 
 

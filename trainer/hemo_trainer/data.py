@@ -27,7 +27,7 @@ from hemo_trainer.datasets import (
 from hemo_trainer.datasets.reading import refuse
 from hemo_trainer.datasets.record import Reference, Split
 from hemo_trainer.datasets.thin import average_thin
-from hemo_trainer.duplicates import Twin, find_twins, hash_pictures, of_other_patients, patient_groups
+from hemo_trainer.duplicates import HASH, Twin, find_twins, hash_pictures, of_other_patients, patient_groups
 from hemo_trainer.split import refuse_shared_pictures, split_hash, split_records
 
 Grey = npt.NDArray[np.uint8]
@@ -106,7 +106,7 @@ def load_sources(
     split_records(listed, split)  # a leak by name is told before anything is decoded
     may_skip = frozenset(name for name, source in zip(names, sources, strict=True) if source.skip_unreadable)
     records, pixels, unreadable = readable_slices(listed, contract, cache, may_skip)
-    twins = cached_twins(records, pixels, cache / f"twins-{cache_key(records, contract)}.json")
+    twins = cached_twins(records, pixels, cache / f"twins-{HASH}-{cache_key(records, contract)}.json")
     groups = patient_groups(records, twins)
     sides = split_records(records, split, groups)
     refuse_shared_pictures(sides, records, twins)
