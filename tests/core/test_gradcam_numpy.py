@@ -83,7 +83,7 @@ def as_trained(layers: Any, x: Any) -> Any:
 def test_random_recurrent_heads_of_any_kind_are_those_of_tensorflow(middle, length, exported):
     model, graph = exported(middle)
     embeddings = np.random.default_rng(length).normal(size=(length, WIDTH)).astype(np.float32)
-    chosen = np.arange(length, dtype=np.int32)[::-1][:7]
+    chosen = np.arange(length, dtype=np.int32)[::-1][:3]
     ours = SequenceGradient(graph, "memory")
 
     assert ours.logits(embeddings) == pytest.approx(model(embeddings[None])[0].numpy(), abs=1e-5)
@@ -162,7 +162,7 @@ def test_slices_may_be_named_twice_and_in_any_order(both):
 
     maps = found.heatmaps(features, [2, 0, 2])
 
-    assert maps[0].tobytes() == maps[2].tobytes()
+    assert maps[0] == pytest.approx(maps[2], abs=1e-5)
     assert maps[1] == pytest.approx(found.heatmaps(features, [0])[0], abs=1e-5)
 
 

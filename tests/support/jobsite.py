@@ -21,6 +21,7 @@ from hemo_worker.local import LocalWorker
 T = TypeVar("T")
 WAIT_S = 240.0
 ENTRY = str(Path(__file__).parent / "frail_worker.py")
+SLIM = str(Path(__file__).parent / "slim_worker.py")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Site:
         return submit(self.store, self.out / job, found, bundle=self.bundle, ignored=found.ignored, **options)
 
     @contextmanager
-    def worker(self, *arguments: str, bundle: Bundle | None = None) -> Iterator[LocalWorker]:
+    def worker(self, *arguments: str, bundle: Bundle | None = None, entry: str = ENTRY) -> Iterator[LocalWorker]:
         worker = LocalWorker(
             [
                 f"--broker={self.store.url}",
@@ -56,7 +57,7 @@ class Site:
                 "--reconcile=0.5",
                 *arguments,
             ],
-            module=(ENTRY,),
+            module=(entry,),
         )
         try:
             yield worker

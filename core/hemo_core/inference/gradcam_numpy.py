@@ -129,6 +129,6 @@ def _untransposed(graph: OnnxGraph, name: str) -> tuple[str, tuple[int, ...]]:
 
 def _trial(shape: Shape, where: str) -> Float:
     """Inputs of two slices, to see at once whether every operator is known in the way it is used."""
-    if None in shape:
+    if not shape or None in shape:
         raise refusal(f"an input of the open shape {shape}", where)
     return np.zeros((_TRIAL_SLICES, *(size or 0 for size in shape)), np.float32)

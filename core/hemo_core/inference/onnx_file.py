@@ -85,7 +85,7 @@ class OnnxGraph:
     Attributes:
         opset: version of ONNX's own operators.
         weights: the stored arrays by name; read-only.
-        inputs, outputs: what is fed and fetched, name → shape; None for a size that is open.
+        inputs, outputs: what is fed and fetched, name → shape; None for a size that is open, nothing where all is.
     """
 
     opset: int
@@ -181,7 +181,7 @@ def _value_info(data: memoryview) -> tuple[str, Shape]:
     """Name and shape of an input or output; a size that is no ``dim_value`` is open."""
     info = _Message(data, _VALUE_INFO)
     tensor = _Message(_Message(info.one("type"), _TYPE).one("tensor_type"), _TENSOR_TYPE)
-    sizes = [_Message(item, _DIMENSION) for item in _Message(tensor.one("shape"), _SHAPE).all("dim")]
+    sizes = [_Message(item, _DIMENSION) for shape in tensor.all("shape") for item in _Message(shape, _SHAPE).all("dim")]
     return info.text("name"), tuple(size.one("dim_value") if size.all("dim_value") else None for size in sizes)
 
 
