@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hemo_core.errors import BundleBomb, BundleLink, BundleMissing, BundleUnsafe, ExportError
+from hemo_core.errors import BundleBomb, BundleLink, BundleMissing, ExportError, HemoError
 from hemo_core.keras_file import check_config, load_keras, quiet_tensorflow
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -19,6 +19,7 @@ _WEIGHTS = "model.weights.h5"
 _SUFFIXES = {".h5": _HDF5, ".hdf5": _HDF5, ".keras": _ZIP}
 _LARGEST_CONFIG = 32 * 1024 * 1024
 _LARGEST_WEIGHTS = 2 * 1024**3
+_LONGEST_REASON = 300
 _RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN"})
 
 
@@ -147,18 +148,23 @@ def _check_links(root: Any, file: Path) -> None:
 
 
 def _loaded(load: Callable[[], Any], file: Path) -> Any:
-    """What Keras makes of the checked copy."""
+    """What Keras makes of the checked copy; of its long complaints the last line says what is wrong."""
     try:
         return load()
-    except (BundleUnsafe, ValueError, TypeError, KeyError, OSError) as error:
-        first = str(error).partition("\n")[0]
-        raise ExportError(f"this version of Keras cannot load it: {first}", path=str(file)) from error
+    except (HemoError, ValueError, TypeError, KeyError, OSError) as error:
+        text = error.message if isinstance(error, HemoError) else str(error)
+        reason = (
+            (text.strip() or type(error).__name__)
+            .splitlines()[-1]
+            .removeprefix("Exception encountered: ")[:_LONGEST_REASON]
+        )
+        raise ExportError(f"this version of Keras cannot load it: {reason}", path=str(file)) from error
 
 
 def _parse(text: str | bytes, file: Path) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"its description is no JSON: {error}", path=str(file)) from error
     if not isinstance(value, dict):
         raise ExportError("its description is no JSON object", path=str(file))

@@ -98,6 +98,8 @@ def _scaled(slices: Any, pixels: Range) -> Any:
     import keras
 
     low, high = pixels
+    if low == high:
+        raise ExportError(f"black and white are both {low:g}", hint="expected two values, such as 0 and 255")
     if pixels == (0.0, 1.0):
         return slices
     return keras.layers.Rescaling(high - low, offset=low, name="to_model_range")(slices)

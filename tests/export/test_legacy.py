@@ -269,6 +269,18 @@ def test_a_lambda_layer_is_refused_before_anything_is_built(suffix: str, tmp_pat
         make_run(file, tmp_path)
 
 
+def test_a_layer_that_keras_does_not_know_is_named(small: Path, tmp_path: Path):
+    import h5py
+
+    file = tmp_path / "foreign.h5"
+    file.write_bytes(small.read_bytes())
+    with h5py.File(file, "r+") as opened:
+        config = json.dumps(json.loads(opened.attrs["model_config"]))
+        opened.attrs["model_config"] = config.replace('"Flatten"', '"SpineFlatten"')
+    with pytest.raises(ExportError, match=r"this version of Keras cannot load it: .*SpineFlatten"):
+        make_run(file, tmp_path)
+
+
 def test_weights_that_lie_in_another_file_are_refused(small: Path, tmp_path: Path):
     import h5py
 
