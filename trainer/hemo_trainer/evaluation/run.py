@@ -132,7 +132,7 @@ def protocol_of(manifest: Mapping[str, Any], data: Labelled, check: LeakCheck) -
     """
     trained = manifest.get("training", {}).get("data", {})
     same_split = data.split_hash is not None and data.split_hash == trained.get("split_hash")
-    if same_split and data.side in _SIDES:
+    if same_split and data.side is not None and data.side in _SIDES:
         return _SIDES[data.side]
     fitted = {row["source"] for row in trained.get("sources", ()) if row["side"] == "train"}
     shared = sorted(fitted & {record.source for record in data.records})
