@@ -8,7 +8,7 @@ from typing import Any
 
 from hemo_trainer.plots import new_figure, save_figure
 
-_OWN, _CENTRE, _CHANCE = "#b4530b", "#2b6cb1", "#525d69"  # as the evidence report's page knows them
+_OWN, _CENTRE, _CHANCE, _INK = "#b4530b", "#2b6cb1", "#525d69", "#1a2026"  # as the evidence report's page knows them
 _ORDERS = {
     "map": (_OWN, "the map's order"),
     "centre": (_CENTRE, "from the head's centre"),
@@ -52,7 +52,8 @@ def _boxes(figures: Mapping[str, Any]) -> Any:
     for place, (kind, (colour, label)) in enumerate(_BARS.items()):
         rows = [figures[key]["all"][kind] for key in names]
         at = [number + (place - 1) * 0.26 for number in range(len(names))]
-        axis.bar(at, [row["value"] for row in rows], 0.24, color=colour, label=label, yerr=_whiskers(rows), capsize=3)
+        means, ends = [row["value"] for row in rows], {"ecolor": _INK, "capsize": 3}
+        axis.bar(at, means, 0.24, color=colour, label=label, yerr=_whiskers(rows), error_kw=ends)
     counts = figures["pointing_game"]["all"]
     axis.set(ylim=(0, 1), ylabel="share", title=f"{counts['count']} slices with boxes, {counts['patients']} patients")
     axis.set_xticks(range(len(names)), list(names.values()))
