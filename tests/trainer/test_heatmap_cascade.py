@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.cascade import Cascade, stages_of
 from hemo_trainer.heatmap_quality.examples import phantom_slices, plot_forgetting
 from hemo_trainer.heatmap_quality.measure import HeatmapPlan, measure_bundle, measure_heatmaps
-from hemo_trainer.heatmap_quality.runs import heatmaps_of_run
 from hemo_trainer.heatmap_quality.subject import KerasParts, NetworkSubject
 from hemo_trainer.model import Architecture, Network, build_network, build_sequence
 
@@ -135,34 +132,6 @@ def test_a_bundle_is_measured_as_its_network_is(tiny_bundle):
     found = measure_bundle(bundle, series, pixels.__getitem__, device="cpu", plan=PLAN)
     assert found["slices"] == 12
     assert set(found["not_measured"]) <= {"pointing_game", "energy_in_box", "deletion", "insertion", "randomisation"}
-
-
-def test_a_run_measures_each_patient_by_a_network_that_never_saw_the_patient(network, tmp_path):
-    series, pixels = phantoms(4)
-    config = SimpleNamespace(
-        input=CONTRACT,
-        labels=("hemorrhage",),
-        architecture=Architecture(stem=8, stages=(8, 12, 16), lstm=8, gru=8, dense=16),
-    )
-    data = SimpleNamespace(
-        records=tuple(record for records in series for record in records),
-        pixels_of=pixels.__getitem__,
-        scored_series=lambda _: {"phantom": series},
-    )
-    folds = [["phantom/0", "phantom/1"], ["phantom/2"], ["phantom/3"]]
-    (tmp_path / "crossval.json").write_text(json.dumps({"folds": folds}))
-    for number in range(3):
-        (tmp_path / f"fold-{number}").mkdir()
-        network.model.save_weights(tmp_path / f"fold-{number}" / "model.weights.h5")
-    scoring = ScoringContract(threshold=0.0)
-    own = heatmaps_of_run(config, data, network, scoring, tmp_path / "own", plan=PLAN)
-    folded = heatmaps_of_run(config, data, network, scoring, tmp_path / "folded", crossval=tmp_path, plan=PLAN)
-    assert (own["measured_on"], folded["measured_on"]) == ("val", "out_of_fold")
-    assert own["slices"] == folded["slices"] == 16
-    assert own.get("deletion") == folded.get("deletion")
-    assert json.loads(json.dumps(folded, allow_nan=False)) == folded
-    assert (tmp_path / "own" / "evidence" / "heatmap_forgetting.png").is_file()
-    assert not (tmp_path / "own" / "heatmap_examples.png").exists()  # no slice has a box
 
 
 def test_the_phantom_of_the_examples_bleeds():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,10 +13,12 @@ pytest.importorskip("scipy", reason="needs the train extra")
 from hemo_core.contract import InputContract, ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.session import CnnOutput
+from hemo_trainer.cache import prepared_picture
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation import limits
 from hemo_trainer.evaluation.document import Plot
 from hemo_trainer.heatmap_quality.clustered import clustered_mean, mean_json
+from hemo_trainer.heatmap_quality.examples import box_examples
 from hemo_trainer.heatmap_quality.explained import spread
 from hemo_trainer.heatmap_quality.lines import heatmap_lines
 from hemo_trainer.heatmap_quality.localise import box_share, localised
@@ -161,6 +164,35 @@ def records(patients: int, slices: int = 3) -> list[tuple[SliceRecord, ...]]:
         tuple(SliceRecord("toy", str(patient), at, Path(f"{patient}/{at}.png"), label=1) for at in range(slices))
         for patient in range(patients)
     ]
+
+
+def test_boxes_on_picture_files_meet_the_map_on_the_models_input(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the train extra")
+    rows, columns = np.mgrid[:120, :160]
+    picture = np.where(np.hypot(columns - 70, rows - 60) < 48, 90, 0).astype(np.uint8)  # a head beside the middle
+    picture[35:65, 55:85] = 250
+    contract = InputContract(height=64, width=64)
+    series = []
+    for patient in range(2):
+        path = tmp_path / f"{patient}.png"
+        cv2.imwrite(str(path), picture)
+        series.append((SliceRecord("toy", str(patient), 0, path, label=1, boxes=((55.0, 35.0, 85.0, 65.0),)),))
+
+    def pixels_of(record):
+        return prepared_picture(record.path, contract).pixels[0]
+
+    bright = pixels_of(series[0][0])[..., 0] > 200
+    cells = bright.reshape(4, 16, 4, 16).mean(axis=(1, 3))
+    model = LinearModel(np.where(cells == cells.max(), 9.0, 0.0))
+    found = measure_heatmaps([(model, series)], pixels_of, ScoringContract(), contract)
+    assert found["pointing_game"]["all"]["value"]["value"] == 1.0
+    assert found["pointing_game"]["shown"]["count"] == 2
+    share = found["energy_in_box"]["all"]
+    assert share["chance_picture"]["value"] == pytest.approx(bright.mean(), rel=0.15)
+    assert share["value"]["value"] > 2 * share["chance"]["value"]
+    examples = box_examples([(model, series)], pixels_of, ScoringContract(), contract)
+    assert examples is not None
+    assert examples.startswith(b"\x89PNG")
 
 
 def test_the_curves_of_a_linear_model_are_those_computed_by_hand(monkeypatch):

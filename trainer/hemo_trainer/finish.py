@@ -16,7 +16,9 @@ from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, Split
 from hemo_trainer.handover import write_handover
+from hemo_trainer.heatmap_quality.examples import plot_forgetting
 from hemo_trainer.heatmap_quality.plots import plot_heatmap_figures
+from hemo_trainer.heatmap_quality.subject import KerasParts
 from hemo_trainer.leaks import training_marks
 from hemo_trainer.maps_of_run import MeasureMaps, maps_on_validation
 from hemo_trainer.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
@@ -84,6 +86,9 @@ def write_run(
         "heatmaps": measure_maps(scoring),
     }
     plot_heatmap_figures(run["heatmaps"], out / "evidence")
+    plot_forgetting(
+        KerasParts(network.cnn, network.head, pooled=True), config.input, out / "evidence" / "heatmap_forgetting.png"
+    )
     (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
 

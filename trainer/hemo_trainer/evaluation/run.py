@@ -25,12 +25,16 @@ from hemo_trainer.evaluation.items import slice_items
 from hemo_trainer.evaluation.labelled import Labelled, open_labelled
 from hemo_trainer.evaluation.sizes import bleed_sizes
 from hemo_trainer.evaluation.write import refuse_travelling, write_evidence
+from hemo_trainer.heatmap_quality.examples import box_examples
 from hemo_trainer.heatmap_quality.measure import measure_bundle
 from hemo_trainer.heatmap_quality.subject import BundleSubject
 from hemo_trainer.leaks import LeakCheck, refuse_training_data
 from hemo_trainer.predict import SeriesPrediction, predict_series
 
 Float = npt.NDArray[np.float32]
+
+_EXAMPLES = "heatmap_examples"
+_EXAMPLES_TEXT = "The maps with the most and with the least of their sum in the box, which is drawn; two dozen at most."
 
 _SIDES: Mapping[Split, Protocol] = MappingProxyType({"val": "validation", "test": "held_out"})
 
@@ -110,6 +114,7 @@ def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan
     check = refuse_training_data(bundle.manifest, data.records, data.pixels_of)
     engines = [Engine(bundle, device=plan.device, precision=precision) for precision in plan.precisions]
     scored = [list(predict_series(BundleSliceModel(engine), data.series, data.pixels_of)) for engine in engines]
+    heatmaps, examples = _heatmaps(bundle, data, plan)
     evidence = evidence_from_predictions(
         scored[0],
         bundle.scoring,
@@ -117,10 +122,10 @@ def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan
         resampling=plan.resampling,
         sizes=bleed_sizes(data.records, data.pixels_of, bundle.input),
         other=(engines[1].precision, scored[1]) if len(scored) > 1 else None,
-        heatmaps=_heatmaps(bundle, data, plan),
+        heatmaps=heatmaps,
         cases=plan.cases,
     )
-    pictures = _pictures(bundle, data, scored[0], plan)
+    pictures = {**_pictures(bundle, data, scored[0], plan), **examples}
     return Report(write_evidence(out, evidence, pictures=pictures), evidence)
 
 
@@ -167,11 +172,16 @@ def _about(bundle: Bundle, data: Labelled, check: LeakCheck, engine: Engine, dat
     )
 
 
-def _heatmaps(bundle: Bundle, data: Labelled, plan: Plan) -> Mapping[str, Any] | None:
-    """Measured now, or as the bundle records it."""
-    if plan.heatmaps:
-        return measure_bundle(bundle, data.series, data.pixels_of, device=plan.device)
-    return bundle.manifest.get("heatmaps")
+def _heatmaps(bundle: Bundle, data: Labelled, plan: Plan) -> tuple[Mapping[str, Any] | None, dict[str, bytes]]:
+    """Measured now, with a picture of the best and the worst, or as the bundle records it."""
+    if not plan.heatmaps:
+        return bundle.manifest.get("heatmaps"), {}
+    found = measure_bundle(bundle, data.series, data.pixels_of, device=plan.device)
+    if not plan.cases or "pointing_game" not in found:
+        return found, {}
+    folds = [(BundleSubject(bundle, device=plan.device), data.series)]
+    png = box_examples(folds, data.pixels_of, bundle.scoring, bundle.input)
+    return {**found, "pictures": {_EXAMPLES: _EXAMPLES_TEXT}}, {} if png is None else {_EXAMPLES: png}
 
 
 def _pictures(bundle: Bundle, data: Labelled, predictions: Sequence[SeriesPrediction], plan: Plan) -> dict[str, bytes]:

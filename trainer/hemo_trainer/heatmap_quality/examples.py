@@ -1,7 +1,8 @@
-"""Pictures of heat maps: on real slices for the run's own folder, on a phantom for what travels."""
+"""Pictures of heat maps: on slices with boxes for the local report, on a phantom for what travels."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,22 +31,21 @@ _BOX_COLOUR = (255, 220, 120)  # BGR
 _PHANTOM = PhantomSpec(21, bleed="intraparenchymal", bleed_size=0.8, slices=12, spacing_mm=10, rows=256, detail="fast")
 
 
-def plot_box_examples(
+def box_examples(
     folds: Sequence[tuple[Subject, Series]],
     pixels_of: PixelsOf,
     scoring: ScoringContract,
     contract: InputContract,
-    path: Path,
     count: int = 24,
-) -> None:
-    """Maps that lie best and worst on their boxes, half of each. Real pictures: they never leave the run's folder.
+) -> bytes | None:
+    """Maps that lie best and worst on their boxes, half of each, as a PNG; None where no slice has a box.
 
-    Writes nothing where no slice has a box.
+    Where the data are of patients, so are the pictures: they stay where the data may be.
     """
     explained = (item for fold in folds for item in explain_series(*fold, pixels_of, scoring))
     boxed = [item for item in explained if item.record.boxes]
     if not boxed:
-        return
+        return None
     ranked = sorted(((locate(item, pixels_of, contract), item) for item in boxed), key=lambda row: -row[0].energy)
     half = min(count, len(ranked)) // 2
     chosen = [*ranked[:half], *ranked[len(ranked) - (min(count, len(ranked)) - half) :]]
@@ -57,7 +57,9 @@ def plot_box_examples(
         axis.imshow(_with_box(item, pixels_of, contract)[..., ::-1])
         chance = item.series.probabilities[item.index]
         axis.set_title(f"p {chance:.2f}  hit {found.hit:.0f}  energy {found.energy:.2f}", fontsize=7)
-    save_figure(figure, path)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()
 
 
 def plot_forgetting(parts: KerasParts, contract: InputContract, path: Path, seed: int = 1) -> None:

@@ -41,7 +41,7 @@ def head_mask(picture: Grey) -> Mask:
 def centre_heat(head: Mask) -> Float:
     """A map that knows nothing but where the head is: a Gaussian around its centre, float32 ``(H, W)``, peak 1.
 
-    Its standard deviation is a quarter of the picture's side, as wide as the bias of people and networks to centres.
+    Its standard deviation is a quarter of the picture's side.
     """
     rows, columns = np.nonzero(head)
     down = (np.arange(head.shape[0]) - rows.mean()) / (_CENTRE_SPREAD * head.shape[0])
