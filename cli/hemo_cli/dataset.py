@@ -78,7 +78,8 @@ def _further(source: dict[str, Any]) -> str:
     parts = [", ".join(kinds) if kinds else "no subtypes"]
     parts += [f"{source[name]} {name.replace('_', ' ')}" for name in ("with_boxes", "with_mask") if source[name]]
     if source["published_split"]:
-        parts.append("split " + ", ".join(f"{side} {count}" for side, count in source["published_split"].items()))
+        sides = ", ".join(f"{side} {count}" for side, count in source["published_split"].items())
+        parts.append(f"slices by published side: {sides}")
     return "; ".join(parts)
 
 

@@ -92,6 +92,9 @@ def test_a_run_leaves_everything_a_person_and_the_exporter_need(run: Path):
     assert manifest["input"]["height"] == 48
     assert 0 < manifest["scoring"]["threshold"] < 1
     assert len(manifest["data"]["fingerprint"]) == len(manifest["data"]["split_hash"]) == 64
+    trained_on, (fitted, *_) = manifest["data"]["trained_on"], manifest["data"]["sources"]
+    assert (fitted["side"], trained_on["patients"]["count"]) == ("train", fitted["patients"])
+    assert trained_on["pictures"]["count"] > 0
     assert "Not a medical device" in (run / "MODEL_CARD.md").read_text()
     assert [row["epoch"] for row in rows(run)] == ["1", "2"]
 
