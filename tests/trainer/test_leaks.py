@@ -152,6 +152,16 @@ def test_a_model_is_not_scored_on_what_it_was_trained_on(ward: TrainingData, tmp
         refuse_training_data(bundle, renamed, lambda record: pixels[record.order])
 
 
+def test_marks_of_another_hash_still_tell_patients(ward: TrainingData):
+    trained = [ward.records[row] for row in ward.rows("train")]
+    marks = training_marks(trained, ward.pixels_of)
+    marks["pictures"]["hash"] = "earlier"
+    bundle = {"training": {"data": {"trained_on": marks}}}
+    assert refuse_training_data(bundle, ward.sides["test"], ward.pixels_of).pictures == 0
+    with pytest.raises(PatientLeak, match="trained on 1 of these patients"):
+        refuse_training_data(bundle, trained[:1], ward.pixels_of)
+
+
 def test_a_model_that_does_not_say_what_it_was_trained_on_is_reported_as_such(ward: TrainingData):
     assert not refuse_training_data({"training": {}}, ward.sides["test"], ward.pixels_of).recorded
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.errors import DatasetError, PatientLeak
+from hemo_core.errors import PatientLeak
 from hemo_trainer.datasets.record import SliceRecord, by_series
 from hemo_trainer.duplicates import HASH, Hashes, find_twins, hash_pictures
 
@@ -34,7 +34,7 @@ class LeakCheck:
     Attributes:
         recorded: whether the model knows what it was trained on; models of version 0.1 do not.
         patients: training patients that the data was compared with.
-        pictures: training pictures that the data was compared with.
+        pictures: training pictures that the data was compared with; 0 if another version of the hash made their marks.
         compared: pictures of the data that show enough to be compared.
     """
 
@@ -79,7 +79,6 @@ def refuse_training_data(
 
     Raises:
         PatientLeak: names the patients and the pictures.
-        DatasetError: the record of the training data is of a kind that this version does not know.
     """
     marks = _marks_of(bundle_manifest)
     if marks is None:
@@ -143,9 +142,9 @@ def _parts(text: str, length: int) -> Iterable[str]:
 
 
 def _known_pictures(marks: Mapping[str, Any]) -> Hashes:
+    """None of them, if another version hashed them in another way: then only patients can be compared."""
     pictures = marks["pictures"]
-    if pictures["hash"] != HASH:
-        raise DatasetError(f"picture hash {pictures['hash']!r} is not known to this version", hint="update hemo-batch")
-    count = int(pictures["count"])
-    packed = np.frombuffer(base64.b64decode(pictures["packed"]), np.uint8).reshape(count, -1 if count else 0)
+    count = int(pictures["count"]) if pictures["hash"] == HASH else 0
+    packed = np.frombuffer(base64.b64decode(pictures["packed"]) if count else b"", np.uint8)
+    packed = packed.reshape(count, -1 if count else 0)
     return Hashes(packed, np.ones(count, np.bool_))
