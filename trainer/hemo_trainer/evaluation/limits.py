@@ -189,6 +189,8 @@ def comparison(evidence: Evidence) -> Section | None:
 def _difference(found: Mapping[str, Any] | None) -> Cell:
     if found is None:
         return Cell(NONE)
+    if found["low"] == found["high"] == 0:
+        return Cell("none", "in any resample")
     return Cell(f"{found['value']:+.4f}", f"{found['low']:+.4f} to {found['high']:+.4f}")
 
 
