@@ -34,7 +34,7 @@ from hemo_export.task_data import TaskData, load_task_data
 CARD = "MODEL_CARD.md"
 EVIDENCE = "evidence"
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
-_TRAINING = ("data", "seed", "architecture", "fit", "versions")
+_TRAINING = ("data", "seed", "architecture", "fit", "augment", "lesions", "pretrain", "epochs", "chosen_on", "versions")
 _OPTIONAL = ("heatmaps", "origin")
 
 

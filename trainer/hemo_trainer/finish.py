@@ -165,6 +165,7 @@ def _manifest(
 ) -> dict[str, Any]:
     import keras
 
+    described = config.to_json()
     return {
         "name": config.name,
         "input": config.input.to_json(),
@@ -175,8 +176,7 @@ def _manifest(
             "split_hash": data.split_hash,
             "sources": _source_counts(data),
         },
-        "architecture": config.to_json()["architecture"],
-        "fit": config.to_json()["fit"],
+        **{name: described[name] for name in ("architecture", "fit", "augment", "lesions", "pretrain")},
         "seed": config.seed,
         "git_commit": _git_commit(),
         "licence": WEIGHTS_LICENCE,
