@@ -158,3 +158,30 @@ def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: P
     found, expected = (json.loads((one / "run.json").read_text()) for one in (run, config.parent / "refit"))
     assert found["scoring"] == expected["scoring"]
     assert found["metrics"] == expected["metrics"]
+
+
+def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path):
+    from hemo_trainer.leakage import BY_PATIENT, BY_SLICE, study
+
+    out = config.parent / "leakage"
+    found = study(config, out, cache=config.parent / "cache")
+    assert set(found) == {BY_SLICE, BY_PATIENT}
+    counts = [{name: one[name] for name in ("slices", "positive", "patients")} for one in found.values()]
+    assert counts[0] == counts[1]
+    assert all(0 <= one["accuracy"]["low"] <= one["accuracy"]["high"] <= 1 for one in found.values())
+    assert (out / "leakage.png").stat().st_size > 0
+    assert json.loads((out / "leakage.json").read_text()) == found
+
+
+def test_folds_of_slices_tear_patients_apart_and_folds_of_patients_do_not(config: Path):
+    from hemo_trainer.data import load_data
+    from hemo_trainer.leakage import _by_patient, _by_slice
+
+    read = load_config(config)
+    data = load_data(read, read.input, config.parent / "cache")
+    rows = data.rows("train") + data.rows("val")
+    rows = [row for row in rows if data.records[row].source == "ward"]
+    patients = np.array([data.records[row].patient_key for row in rows])
+    by_patient, by_slice = _by_patient(rows, 3, data), _by_slice(rows, 3, 1)
+    assert all(len(set(by_patient[patients == one])) == 1 for one in set(patients))
+    assert any(len(set(by_slice[patients == one])) > 1 for one in set(patients))
