@@ -32,6 +32,8 @@ def hemo(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         "HEMO_OUT",
         "HEMO_DEVICE",
         "HEMO_PRECISION",
+        "HEMO_EXPLAINER",
+        "HEMO_OVERLAYS",
         "HEMO_ROOTS",
         "HEMO_CONFIG",
         "HEMO_TRUSTED_KEYS",
