@@ -30,7 +30,7 @@ README = (REPOSITORY / "README.md").read_text("utf-8")
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("docker/*.md")])
 SMALL = "[input]\nheight = 48\nwidth = 48\n[architecture]\nstem = 4\nstages = [6, 8]\nlstm = 4\ngru = 3\ndense = 4\n"
 SHORT = "[batch]\nseries_slices = 8\nlengths = [2, 4]\nsingles = 4\n[fit]\nepochs = 1\nsteps = 3\nwarmup = 1\n"
-SPLIT = "[split]\nval = 0.3\ntest = 0.2\n"
+SPLIT = "[split]\nval = 0.3\ntest = 0.3\n"
 
 
 def commands(section: str = "") -> list[list[str]]:
