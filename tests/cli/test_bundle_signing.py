@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hollow import flip, write_hollow
+from hollow import write_hollow
 
 from hemo_cli.exits import Exit
 from hemo_cli.local import Machine
@@ -63,7 +63,10 @@ def test_verify_refuses_with_the_reason_as_code(hemo, folder, key, tmp_path):
     hemo("bundle", "sign", folder, "--key", tmp_path / "theirs")
     codes.append(hemo("bundle", "verify", folder, "--key", f"{key}.pub", "--json").json["error"]["code"])
     assert hemo("bundle", "verify", folder, "--key", f"{key}.pub", "--key", tmp_path / "theirs.pub").code == Exit.DONE
-    flip(folder / SIGNATURE, (folder / SIGNATURE).read_bytes().index(b'"signature": "') + 20)
+    written = bytearray((folder / SIGNATURE).read_bytes())
+    place = written.index(b'"signature": "') + 20
+    written[place] = ord("A") if written[place] != ord("A") else ord("B")  # still base64, of other bytes
+    (folder / SIGNATURE).write_bytes(written)
     codes.append(hemo("bundle", "verify", folder, "--key", tmp_path / "theirs.pub", "--json").json["error"]["code"])
     refused = hemo("bundle", "verify", folder, "--key", tmp_path / "theirs.pub")
     assert codes == ["bundle_unsigned", "signature_foreign", "signature_wrong"]
