@@ -39,7 +39,7 @@ stem = 4
 stages = [6, 8, 8]
 lstm = 4
 gru = 3
-dense = 4
+dense = 16
 mirror = true
 [batch]
 series_slices = 8

@@ -172,7 +172,7 @@ def fit_fixed(
     """
     import keras
 
-    from hemo_trainer.keras_parts import Reseed, Steps
+    from hemo_trainer.keras_parts import Reseed, Steps, WriteHistory
     from hemo_trainer.training_graph import training_model
 
     keras.utils.set_random_seed(config.seed)
@@ -187,7 +187,7 @@ def fit_fixed(
     steps = Steps(ProbedSteps(builder, KINDS) if ablate else builder, config.fit.steps)
     callbacks = [keras.callbacks.TerminateOnNaN(), Reseed(config.seed, steps)]
     if history:
-        callbacks.append(keras.callbacks.CSVLogger(history))
+        callbacks.append(WriteHistory(history))
     fitted = model.fit(steps, epochs=config.fit.epochs, callbacks=callbacks, shuffle=False, verbose=2)
     if not np.isfinite(fitted.history["loss"]).all():
         raise TrainingError("the loss became NaN", hint="lower fit.learning_rate")

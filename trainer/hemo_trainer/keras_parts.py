@@ -68,6 +68,20 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
         state.replace(self._folder / "last.json")
 
 
+class WriteHistory(keras.callbacks.Callback):  # type: ignore[misc]
+    """Appends each epoch's losses to a CSV file, of the form that :class:`Validate` writes."""
+
+    def __init__(self, history: Path) -> None:
+        super().__init__()
+        self._history = history
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Append a row."""
+        rate = float(self.model.optimizer.learning_rate)
+        losses = {name: round(float(value), 6) for name, value in (logs or {}).items()}
+        _append(self._history, {"epoch": epoch + 1, "learning_rate": rate, **losses})
+
+
 class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     """Validates the averaged weights, keeps the best, writes ``history.csv`` and the curves, stops when nothing helps.
 

@@ -50,7 +50,8 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
     shutil.copyfile(config_path, out / "config.toml")
     plot_distribution(data, out / "data_distribution.png")
     network = _fitted(config, data, kept_back, out, pretrained or crossval / "pretrained.weights.h5")
-    redraw_curves(out / "history.csv")
+    if (out / "history.csv").is_file():
+        redraw_curves(out / "history.csv")
     epochs = {"trained": config.fit.epochs, "kept": config.fit.epochs}
     maps = maps_out_of_fold(config, data, network, crossval)
     write_run(config, data, network, out, chosen_on=("out_of_fold", predictions), epochs=epochs, measure_maps=maps)
