@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle import open_bundle, released_bundle
-from hemo_core.errors import BundleMissing, BundleSchema, HeadUnknown, MissingExtra
+from hemo_core.errors import BundleSchema, HeadUnknown, MissingExtra
 from hemo_core.inference.explainer_choice import choose_explainer
 from hemo_core.inference.gradcam import Explainer, make_explainer
 from hemo_core.inference.gradcam_numpy import HeadGradient, SequenceGradient
@@ -29,13 +29,7 @@ WIDTH = 12
 @pytest.fixture(scope="module", params=["tiny", "released"])
 def both(request: pytest.FixtureRequest) -> tuple[Explainer, Explainer, tuple[int, ...]]:
     """Both explainers of one bundle, and the shape of its feature maps."""
-    if request.param == "tiny":
-        folder = request.getfixturevalue("tiny_bundle")
-    else:
-        try:
-            folder = released_bundle()
-        except BundleMissing as problem:
-            pytest.skip(str(problem))
+    folder = request.getfixturevalue("tiny_bundle") if request.param == "tiny" else released_bundle()
     bundle = open_bundle(folder)
     picture = np.zeros((1, bundle.input.height, bundle.input.width, bundle.input.channels), np.float32)
     shape = Engine(bundle, device="cpu", threads=1).cnn(picture).features.shape[1:]
