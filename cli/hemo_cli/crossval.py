@@ -9,18 +9,13 @@ import click
 
 from hemo_cli.console import print_fields, print_json
 from hemo_cli.extras import need_extra
-from hemo_cli.options import json_option
+from hemo_cli.options import config_option, json_option
 
 _SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
 
 
 @click.command()
-@click.option(
-    "--config",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="TOML file that names the data and every hyper-parameter, as for `train`.",
-)
+@config_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder. [default: runs/NAME-crossval]")
 @click.option("--folds", type=click.IntRange(min=3), default=5, show_default=True, help="How many models are fitted.")
 @click.option(

@@ -27,6 +27,13 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help=text)(command)
 
 
+def config_option(command: Command) -> Command:
+    """``--config``: the TOML file of a training run."""
+    path = click.Path(path_type=Path, exists=True, dir_okay=False)
+    text = "TOML file that names the data and every hyper-parameter."
+    return click.option("--config", required=True, type=path, help=text)(command)
+
+
 def bundle_argument(command: Command) -> Command:
     """An optional bundle path."""
     return click.argument("path", required=False, type=click.Path(path_type=Path))(command)

@@ -8,16 +8,11 @@ import click
 
 from hemo_cli.console import print_fields, print_json
 from hemo_cli.extras import need_extra
-from hemo_cli.options import json_option
+from hemo_cli.options import config_option, json_option
 
 
 @click.command()
-@click.option(
-    "--config",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="TOML file that names the data and every hyper-parameter.",
-)
+@config_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder. [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
 @click.option("--finish", is_flag=True, help="With --resume: train no further, finish with the best epoch so far.")
