@@ -55,3 +55,8 @@ def print_fields(title: str, rows: Mapping[str, object]) -> None:
     for name, value in rows.items():
         table.add_row(name, plain(value))
     out().print(table)
+
+
+def interval_text(figure: Mapping[str, float] | None) -> str:
+    """A figure with its 95 % interval; None where the data holds one class only."""
+    return "one class only" if figure is None else f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"

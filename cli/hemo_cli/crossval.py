@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hemo_cli.console import print_fields, print_json
+from hemo_cli.console import interval_text, print_fields, print_json
 from hemo_cli.extras import need_extra
 from hemo_cli.options import config_option, json_option
 
@@ -75,10 +75,6 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     """A line for each figure and for each difference."""
     rows: dict[str, str] = {}
     for where, kinds in found["figures"].items():
-        rows |= {f"{where}, {kind}": _interval(figure) for kind, figure in kinds.items()}
-        rows |= {f"{where}, {kind}": _interval(one) for kind, one in found["differences"][where].items()}
+        rows |= {f"{where}, {kind}": interval_text(figure) for kind, figure in kinds.items()}
+        rows |= {f"{where}, {kind}": interval_text(one) for kind, one in found["differences"][where].items()}
     return rows
-
-
-def _interval(figure: dict[str, Any] | None) -> str:
-    return "one class only" if figure is None else f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hemo_cli.console import print_fields, print_json
+from hemo_cli.console import interval_text, print_fields, print_json
 from hemo_cli.extras import need_extra
 from hemo_cli.options import config_option, json_option
 
@@ -34,9 +34,5 @@ def leakage(config: Path, out: Path, folds: int, cache: Path | None, as_json: bo
     if as_json:
         print_json(found)
         return
-    rows = {
-        f"{kind}, {name}": f"{one[name]['value']:.3f} [{one[name]['low']:.3f}, {one[name]['high']:.3f}]"
-        for kind, one in found.items()
-        for name in ("auc", "accuracy")
-    }
+    rows = {f"{kind}, {name}": interval_text(one[name]) for kind, one in found.items() for name in ("auc", "accuracy")}
     print_fields("the same network, two ways to split", {**rows, "plot": out / "leakage.png"})

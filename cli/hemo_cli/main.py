@@ -26,6 +26,7 @@ COMMANDS = {
     "bundle": "hemo_cli.bundle:bundle",
     "train": "hemo_cli.train:train",
     "crossval": "hemo_cli.crossval:crossval",
+    "learning-curve": "hemo_cli.learning_curve:learning_curve",
     "leakage": "hemo_cli.leakage:leakage",
     "evaluate": "hemo_cli.evaluate:evaluate",
     "dataset": "hemo_cli.dataset:dataset",

@@ -160,6 +160,32 @@ def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: P
     assert found["metrics"] == expected["metrics"]
 
 
+def test_the_learning_curve_scores_the_same_patients_with_ever_more_to_train_on(config: Path):
+    from hemo_trainer.learning_curve import learning_curve
+
+    out = config.parent / "learning"
+    points = learning_curve(config, out, cache=config.parent / "cache", shares=(1.0, 0.5), jobs=2)
+    assert [point["share"] for point in points] == [0.5, 1.0]
+    assert points[0]["patients"] < points[1]["patients"]
+    assert set(points[0]["figures"]) == {"ward slices", "ward exams"}
+    assert json.loads((out / "learning_curve.json").read_text()) == points
+    assert (out / "learning_curve.png").stat().st_size > 0
+
+
+def test_fewer_training_patients_are_some_of_the_many_of_each_kind(config: Path):
+    from hemo_trainer.data import load_data
+    from hemo_trainer.fold_rows import left_out
+
+    read = load_config(config)
+    data = load_data(read, read.input, config.parent / "cache")
+    patients = {record.patient_key for record in data.records if record.source == "ward"}
+    bleeding = {record.patient_key for record in data.records if record.label and record.source == "ward"}
+    half, quarter = (patients - left_out(data, frozenset(), share) for share in (0.5, 0.25))
+    assert quarter < half < patients
+    assert len(half & bleeding) == round(len(bleeding) / 2)
+    assert not left_out(data, frozenset(), 1.0)
+
+
 def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path):
     from hemo_trainer.leakage import BY_PATIENT, BY_SLICE, study
 

@@ -22,9 +22,9 @@ from hemo_trainer.batches import StepBuilder
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.datasets.record import SliceRecord, Split, by_series
-from hemo_trainer.duplicates import with_group_mates
+from hemo_trainer.fold_rows import left_out, training_rows
 from hemo_trainer.folds import k_folds
-from hemo_trainer.model import Network, build_network
+from hemo_trainer.model import Network, start_network
 from hemo_trainer.predict import KerasSliceModel, SeriesPrediction
 from hemo_trainer.pretrain import pretrained_weights
 from hemo_trainer.probes import KINDS, ProbedSteps, build_probes, probe_logits
@@ -44,6 +44,7 @@ class FoldJob:
         pretrained: weights to start from, None for random ones.
         held_out: patient keys that are scored.
         excluded: patient keys that are neither trained on nor scored.
+        share: of the patients that are left, how many are trained on.
         threads: of TensorFlow.
         ablate: also train the probes.
     """
@@ -54,6 +55,7 @@ class FoldJob:
     pretrained: Path | None
     held_out: frozenset[str]
     excluded: frozenset[str]
+    share: float
     threads: int
     ablate: bool
 
@@ -68,6 +70,7 @@ def cross_validate(
     jobs: int = 1,
     ablate: bool = False,
     pretrained: Path | None = None,
+    share: float = 1.0,
 ) -> Path:
     """Train a model for each fold and predict its patients; a fold that is done is not done again.
 
@@ -80,6 +83,7 @@ def cross_validate(
         jobs: folds at a time, the cores shared between them.
         ablate: also score the recurrence's rivals, see :mod:`hemo_trainer.probes`.
         pretrained: weights of a first phase made earlier with the same configuration.
+        share: of the patients that a fold may train on; sources that are ``train_only`` are not thinned out.
 
     Returns:
         ``out``.
@@ -97,7 +101,7 @@ def cross_validate(
     excluded = frozenset(everyone - frozenset().union(*dealt))
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo = [
-        FoldJob(config_path, cache, out / f"fold-{number}", start, held_out, excluded, threads, ablate)
+        FoldJob(config_path, cache, out / f"fold-{number}", start, held_out, excluded, share, threads, ablate)
         for number, held_out in enumerate(dealt)
         if not (out / f"fold-{number}" / "predictions.npz").is_file()
     ]
@@ -108,6 +112,7 @@ def cross_validate(
         "sides": list(sides),
         "fingerprint": data.fingerprint,
         "ablate": ablate,
+        "share": share,
     }
     (out / "crossval.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return out
@@ -121,7 +126,7 @@ def run_fold(job: FoldJob) -> None:
     config = load_config(job.config)
     data = load_data(config, config.input, job.cache)
     away = job.held_out | job.excluded
-    rows = training_rows(data, away)
+    rows = training_rows(data, away | left_out(data, away, job.share))
     job.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     network, probes = fit_fixed(config, data, rows, job.pretrained, ablate=job.ablate)
@@ -134,16 +139,9 @@ def run_fold(job: FoldJob) -> None:
         "peak_mebibytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "threads": job.threads,
         "slices": len(rows),
+        "patients": len({data.records[row].patient_key for row in rows} - data.unscored),
     }
     (job.out / "cost.json").write_text(json.dumps(cost) + "\n", encoding="utf-8")
-
-
-def training_rows(data: TrainingData, away: frozenset[str]) -> list[int]:
-    """Rows of every slice that was read by itself, but for those of ``away`` and of who shares a picture with them."""
-    away = with_group_mates(away, data.groups)
-    return [
-        row for row, record in enumerate(data.records) if record.patient_key not in away and record.exam_label is None
-    ]
 
 
 def fit_fixed(
@@ -176,7 +174,7 @@ def fit_fixed(
     from hemo_trainer.training_graph import training_model
 
     keras.utils.set_random_seed(config.seed)
-    network = build_network(config.input, len(config.labels), config.architecture)
+    network = start_network(config.input, len(config.labels), config.architecture)
     if pretrained:
         network.model.load_weights(pretrained)
     width = network.cnn.output_shape[-1]

@@ -64,6 +64,11 @@ class TrainingData:
         """Rows of one side whose slices were read, each by itself; exams read as a whole teach nothing about slices."""
         return [self.row_of[record.reference] for record in self.sides[side] if record.exam_label is None]
 
+    @property
+    def unscored(self) -> frozenset[str]:
+        """Patient keys of the sources that are for training only."""
+        return frozenset(record.patient_key for record in self.records if record.source in self.train_only)
+
     def scored_series(self, side: Split) -> dict[str, list[tuple[SliceRecord, ...]]]:
         """Series of one side by source, without sources that are for training only."""
         series = by_series(record for record in self.sides[side] if record.source not in self.train_only)

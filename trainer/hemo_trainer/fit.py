@@ -20,7 +20,7 @@ from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.finish import finish_run
 from hemo_trainer.metrics import auc_value, exam_scores, slice_scores
-from hemo_trainer.model import Network, build_network
+from hemo_trainer.model import Network, start_network
 from hemo_trainer.plots import plot_batch, plot_distribution, redraw_curves
 from hemo_trainer.predict import KerasSliceModel, predict_series
 from hemo_trainer.sampling import Sampler
@@ -79,7 +79,7 @@ def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: boo
     from hemo_trainer.training_graph import training_model
 
     keras.utils.set_random_seed(config.seed)
-    network = build_network(config.input, len(config.labels), config.architecture)
+    network = start_network(config.input, len(config.labels), config.architecture)
     model = training_model(network, config.fit)
     first_epoch = _restore(model, out)
     builder = _step_builder(config, data)

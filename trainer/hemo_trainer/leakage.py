@@ -47,7 +47,7 @@ def study(config_path: Path, out: Path, *, cache: Path, folds: int = 3) -> dict[
     """
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
-    known = {record.patient_key for side in ("train", "val") for record in data.sides[side]} - _unscored(data)
+    known = {record.patient_key for side in ("train", "val") for record in data.sides[side]} - data.unscored
     rows = [row for row, record in enumerate(data.records) if record.patient_key in known and record.certain]
     dealt = {BY_SLICE: _by_slice(rows, folds, config.seed), BY_PATIENT: _by_patient(rows, folds, data)}
     scored = {kind: _out_of_fold(config, data, rows, folds_of) for kind, folds_of in dealt.items()}
@@ -58,10 +58,6 @@ def study(config_path: Path, out: Path, *, cache: Path, folds: int = 3) -> dict[
         {f"{kind}: AUC {found[kind]['auc']['value']:.3f}": one for kind, one in scored.items()}, out / "leakage.png"
     )
     return found
-
-
-def _unscored(data: TrainingData) -> set[str]:
-    return {record.patient_key for record in data.records if record.source in data.train_only}
 
 
 def _by_slice(rows: Sequence[int], folds: int, seed: int) -> npt.NDArray[np.int64]:

@@ -7,9 +7,10 @@ Three models that share their layers: ``cnn`` (a slice → feature map A), ``seq
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hemo_core.contract import InputContract
+from hemo_trainer.lite0 import build_lite0, load_imagenet
 
 if TYPE_CHECKING:
     import keras
@@ -23,16 +24,23 @@ class Architecture:
     """Hyper-parameters of the network.
 
     Attributes:
-        stem: channels of the strided first convolution.
-        stages: output channels of the residual stages; each but the last halves the picture's side.
+        cnn: ``residual``, a small residual CNN that begins at random, or ``lite0``, see :mod:`hemo_trainer.lite0`.
+        stem: channels of the strided first convolution of ``residual``.
+        stages: output channels of its stages; each but the last halves the picture's side.
+        top: output channels of ``lite0``.
+        frozen: stages of ``lite0`` that keep their ImageNet weights.
         lstm, gru: units in each direction; 0 leaves the layer out.
         dense: units of the dense layer before the slice logit.
-        mirror: the third stage also sees its input mirrored, so that one half of the head is read against the other.
+        mirror: the third stage of ``residual`` also sees its input mirrored, so that one half of the head is read
+            against the other.
         dropout: rate before the recurrence and before the logit.
     """
 
+    cnn: Literal["residual", "lite0"] = "residual"
     stem: int = 24
     stages: tuple[int, ...] = (40, 80, 128, 192)
+    top: int = 192
+    frozen: int = 2
     lstm: int = 64
     gru: int = 48
     dense: int = 32
@@ -81,12 +89,23 @@ def build_network(contract: InputContract, labels: int, arch: Architecture) -> N
     return Network(cnn, sequence, head, keras.Model(slices, logits, name="hemo"))
 
 
+def start_network(contract: InputContract, labels: int, arch: Architecture) -> Network:
+    """A network as training begins with it: :func:`build_network` with ImageNet weights where ``arch`` has them."""
+    network = build_network(contract, labels, arch)
+    if arch.cnn == "lite0":
+        load_imagenet(network.cnn)
+    return network
+
+
 def build_cnn(picture: tuple[int, int, int], arch: Architecture) -> keras.Model:
-    """A small residual CNN: ``(n, H, W, C)`` → A ``(n, H/16, W/16, K)`` for four stages, rounded up.
+    """The CNN: ``(n, H, W, C)`` → A ``(n, H/16, W/16, K)`` (four stages of ``residual``), rounded up.
 
     The last stage keeps the side, so that a heat map of A still tells where.
     """
     import keras
+
+    if arch.cnn == "lite0":
+        return build_lite0(picture, top=arch.top, frozen=arch.frozen)
 
     slices = keras.Input(picture, name="slice")
     x = _conv_norm(slices, arch.stem, kernel=5, strides=2, name="stem")  # (n, H/2, W/2, stem)

@@ -9,7 +9,7 @@ from hemo_core.errors import TrainingError
 from hemo_trainer.batches import StepBuilder
 from hemo_trainer.config import BatchConfig, TrainConfig
 from hemo_trainer.data import TrainingData
-from hemo_trainer.model import Network, build_network
+from hemo_trainer.model import Network, build_network, start_network
 from hemo_trainer.sampling import Sampler
 
 
@@ -51,7 +51,7 @@ def _fit(config: TrainConfig, data: TrainingData, rows: list[int]) -> Network:
     first, steps = config.pretrain, max(1, config.pretrain.steps // 100)
     keras.utils.set_random_seed(config.seed)
     small = replace(config.input, height=first.side, width=first.side)
-    network = build_network(small, len(config.labels), config.architecture)
+    network = start_network(small, len(config.labels), config.architecture)
     per_epoch = first.steps // steps
     fit = replace(config.fit, epochs=steps, steps=per_epoch, warmup=1, learning_rate=first.learning_rate)
     model = training_model(network, fit)

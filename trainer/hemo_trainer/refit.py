@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hemo_core.errors import TrainingError
 from hemo_trainer.config import TrainConfig, load_config
-from hemo_trainer.crossval import fit_fixed, read_predictions, training_rows
+from hemo_trainer.crossval import fit_fixed, read_predictions
 from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.finish import Predictions, write_run
+from hemo_trainer.fold_rows import training_rows
 from hemo_trainer.maps_of_run import maps_out_of_fold
 from hemo_trainer.model import Network, build_network
 from hemo_trainer.plots import plot_distribution, redraw_curves
