@@ -12,7 +12,7 @@ _HEADER = """# Model card: {name}
 A CNN reads each slice, a bidirectional LSTM and then a bidirectional GRU read the slices in order. Output: one logit a
 slice for intracranial hemorrhage; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
 Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on {locked_on}.
-Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
+{start}Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
 Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of {kept} were kept.
 
 ## Training data
@@ -39,6 +39,8 @@ _LIMITS = """
 - Single slices whose patients are unknown were used for training only and are never scored.
 - Licence of the weights: {licence}.
 """
+
+_IMAGENET = "The CNN is EfficientNet-Lite0 to its fifth stage (arXiv:1905.11946) and began with weights learned on ImageNet.\n"
 
 _CHOSEN_ON: Mapping[str, Mapping[str, str]] = {
     "val": {
@@ -80,6 +82,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         steps=run["fit"]["steps"],
         kept=words["kept"].format(**run["epochs"]),
         locked_on=words["locked_on"],
+        start=_IMAGENET if run["architecture"]["cnn"] == "lite0" else "",
     )
     sources = "".join(
         f"| {row['source']} | {row['side']} | {row['patients'] or 'unknown'} | {row['slices']} "
