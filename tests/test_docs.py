@@ -28,7 +28,17 @@ from hemo_worker.local import LocalWorker
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("docker/*.md")])
-SMALL = "[input]\nheight = 48\nwidth = 48\n[architecture]\nstem = 4\nstages = [6, 8]\nlstm = 4\ngru = 3\ndense = 4\n"
+SMALL = """[input]
+height = 48
+width = 48
+[architecture]
+cnn = "residual"
+stem = 4
+stages = [6, 8]
+lstm = 4
+gru = 3
+dense = 4
+"""
 SHORT = "[batch]\nseries_slices = 8\nlengths = [2, 4]\nsingles = 4\n[fit]\nepochs = 1\nsteps = 3\nwarmup = 1\n"
 SPLIT = "[split]\nval = 0.3\ntest = 0.3\n"
 

@@ -24,7 +24,7 @@ from hemo_export.package import export_run
 from hemo_trainer.model import Architecture, Network, build_network
 
 INPUT = InputContract(height=64, width=64)
-ARCHITECTURE = Architecture(stem=8, stages=(8, 12, 16), lstm=8, gru=8, dense=16)
+ARCHITECTURE = Architecture(cnn="residual", stem=8, stages=(8, 12, 16), lstm=8, gru=8, dense=16)
 
 
 def write_bundle(out: Path, version: str = "0.0.1") -> Bundle:

@@ -35,6 +35,7 @@ test = 0.25
 height = 48
 width = 48
 [architecture]
+cnn = "residual"
 stem = 4
 stages = [6, 8, 8]
 lstm = 4

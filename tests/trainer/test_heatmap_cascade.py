@@ -30,7 +30,7 @@ PLAN = HeatmapPlan(steps=4, random_orders=1, occluded=6, checked=12, checked_pat
 @pytest.fixture(scope="module")
 def network() -> Network:
     quiet_tensorflow()
-    return build_network(CONTRACT, 1, Architecture(stem=8, stages=(8, 12, 16), lstm=8, gru=8, dense=16))
+    return build_network(CONTRACT, 1, Architecture(cnn="residual", stem=8, stages=(8, 12, 16), lstm=8, gru=8, dense=16))
 
 
 def edge_detector() -> Network:

@@ -27,6 +27,7 @@ test = 0.2
 height = 48
 width = 48
 [architecture]
+cnn = "residual"
 stem = 4
 stages = [6, 8]
 lstm = 4
@@ -145,7 +146,7 @@ def test_padding_changes_no_logit_of_a_masked_sequence():
 
     keras.utils.set_random_seed(0)
     contract = InputContract(height=32, width=32)
-    network = build_network(contract, 1, Architecture(stem=4, stages=(4, 6), lstm=4, gru=3, dense=4))
+    network = build_network(contract, 1, Architecture(cnn="residual", stem=4, stages=(4, 6), lstm=4, gru=3, dense=4))
     model = training_model(network, FitConfig())
     slices = np.random.default_rng(0).random((5, 32, 32, 1), np.float32)
     index = np.array([[0, 1, 2, 3], [4, 0, 0, 0]], np.int32)

@@ -12,8 +12,8 @@ _HEADER = """# Model card: {name}
 A CNN reads each slice, a bidirectional LSTM and then a bidirectional GRU read the slices in order. Output: one logit a
 slice for intracranial hemorrhage; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
 Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on {locked_on}.
-{start}Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
-Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of {kept} were kept.
+Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
+{start}Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of {kept} were kept.
 
 ## Training data
 
@@ -40,7 +40,9 @@ _LIMITS = """
 - Licence of the weights: {licence}.
 """
 
-_IMAGENET = "The CNN is EfficientNet-Lite0 to its fifth stage (arXiv:1905.11946) and began with weights learned on ImageNet.\n"
+_IMAGENET = (
+    "The CNN is EfficientNet-Lite0 to its fifth stage (arXiv:1905.11946) and began with weights learned on ImageNet.\n"
+)
 
 _CHOSEN_ON: Mapping[str, Mapping[str, str]] = {
     "val": {

@@ -153,7 +153,7 @@ class FitConfig:
 
     epochs: int = 40
     steps: int = 100
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 6e-4
     warmup: int = 2
     weight_decay: float = 2e-3
     clip_norm: float = 1.0

@@ -24,7 +24,8 @@ class Architecture:
     """Hyper-parameters of the network.
 
     Attributes:
-        cnn: ``residual``, a small residual CNN that begins at random, or ``lite0``, see :mod:`hemo_trainer.lite0`.
+        cnn: ``lite0``, which begins with ImageNet weights, see :mod:`hemo_trainer.lite0`, or ``residual``, a small
+            residual CNN that begins at random.
         stem: channels of the strided first convolution of ``residual``.
         stages: output channels of its stages; each but the last halves the picture's side.
         top: output channels of ``lite0``.
@@ -36,7 +37,7 @@ class Architecture:
         dropout: rate before the recurrence and before the logit.
     """
 
-    cnn: Literal["residual", "lite0"] = "residual"
+    cnn: Literal["lite0", "residual"] = "lite0"
     stem: int = 24
     stages: tuple[int, ...] = (40, 80, 128, 192)
     top: int = 192

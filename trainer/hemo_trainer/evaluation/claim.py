@@ -130,13 +130,19 @@ def _model(_: Record, manifest: Record) -> Answer:
     if not shape:
         return Answer("not reported", "The record does not describe the network.")
     text = (
-        f"A CNN for each slice ({shape['stem']} channels, then {', '.join(str(one) for one in shape['stages'])}), a "
+        f"A CNN for each slice ({_cnn(shape)}), a "
         f"bidirectional LSTM ({shape['lstm']}) and GRU ({shape['gru']}) over the slices, one logit a slice; the scan's "
         "logit is their softmax-weighted mean."
         if {"stem", "stages", "lstm", "gru"} <= set(shape)
         else f"Recorded settings: {', '.join(f'{key} {value}' for key, value in shape.items())}."
     )
     return Answer("reported", text)
+
+
+def _cnn(shape: Record) -> str:
+    if shape.get("cnn") == "lite0":
+        return f"EfficientNet-Lite0 to its fifth stage, then {shape['top']} channels"
+    return f"{shape['stem']} channels, then {', '.join(str(one) for one in shape['stages'])}"
 
 
 def _software(evidence: Record, manifest: Record) -> Answer:
@@ -146,12 +152,15 @@ def _software(evidence: Record, manifest: Record) -> Answer:
 
 def _initial(_: Record, manifest: Record) -> Answer:
     training = manifest["training"]
-    if training.get("pretrain"):
-        first = ", ".join(f"{name} {value}" for name, value in training["pretrain"].items())
-        return Answer("reported", f"From weights of a first phase: {first}.")
     if "seed" not in training:
         return Answer("not reported", "The record holds no seed.")
-    return Answer("reported", f"Random, seed {training['seed']}.")
+    start = f"Random, seed {training['seed']}."
+    if training.get("architecture", {}).get("cnn") == "lite0":
+        start = f"The CNN's from ImageNet, but for its last convolution; the others random, seed {training['seed']}."
+    if training.get("pretrain", {}).get("steps"):
+        first = ", ".join(f"{name} {value}" for name, value in training["pretrain"].items())
+        start += f" A first phase on single slices: {first}."
+    return Answer("reported", start)
 
 
 def _training(_: Record, manifest: Record) -> Answer:
