@@ -13,7 +13,7 @@ from hemo_core.errors import TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.preprocess import apply_window
 from hemo_trainer.config import load_config
-from hemo_trainer.crossval import slice_key
+from hemo_trainer.fold_predictions import slice_key
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 pytestmark = pytest.mark.slow
@@ -58,6 +58,7 @@ epochs = 2
 steps = 2
 warmup = 1
 subtype_weight = 0.2
+start_share = 0.25
 """
 
 
@@ -88,8 +89,8 @@ def folds(config: Path) -> Path:
 
 
 def test_every_patient_but_the_test_sides_is_scored_once_by_a_model_that_never_saw_them(config: Path, folds: Path):
-    from hemo_trainer.crossval import read_predictions
     from hemo_trainer.data import load_data
+    from hemo_trainer.fold_predictions import read_predictions
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")
@@ -108,15 +109,30 @@ def test_the_ablation_gives_each_kind_its_figure_and_its_difference_to_the_cnn_a
 
     found = summarise(config, folds, cache=config.parent / "cache")
     slices = found["figures"]["ward slices"]
-    assert set(slices) == {"plain", "averaged", "cnn", "lstm", "gru", "both", "shuffled"}
+    assert set(slices) == {"plain", "averaged", "tuned", "first_phase", "cnn", "lstm", "gru", "both", "shuffled"}
     assert set(found["differences"]["ward slices"]) == {
         "averaged − plain",
+        "plain − tuned",
+        "plain − first_phase",
         "lstm − cnn",
         "gru − cnn",
         "both − cnn",
         "shuffled − cnn",
     }
     assert all(cost["seconds_fitting"] > 0 and cost["peak_mebibytes"] > 0 for cost in found["cost"])
+
+
+def test_a_share_of_the_first_phase_stays_in_the_weights(config: Path, tmp_path: Path):
+    from hemo_trainer.averaging import average_with_start
+    from hemo_trainer.model import build_network
+
+    read = load_config(config)
+    first, tuned = (build_network(read.input, 1, read.architecture) for _ in range(2))
+    first.model.save_weights(tmp_path / "first.weights.h5")
+    expected = [0.25 * a + 0.75 * b for a, b in zip(first.model.get_weights(), tuned.model.get_weights(), strict=True)]
+    average_with_start(tuned, tmp_path / "first.weights.h5", 0.25)
+    for found, wanted in zip(tuned.model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_a_refitted_model_takes_its_figures_from_the_folds(config: Path, folds: Path):
@@ -137,8 +153,8 @@ def test_a_refitted_model_takes_its_figures_from_the_folds(config: Path, folds: 
 
 
 def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: Path, folds: Path, tmp_path: Path):
-    from hemo_trainer.crossval import read_predictions
     from hemo_trainer.data import load_data
+    from hemo_trainer.fold_predictions import read_predictions
     from hemo_trainer.refit import refit
 
     read = load_config(config)

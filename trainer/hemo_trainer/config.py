@@ -146,6 +146,8 @@ class FitConfig:
         slice_weight, scan_weight, aux_weight: weights of the losses of slice logits, of the pooled scan logit and of
             the CNN's own auxiliary logit (training only).
         subtype_weight: weight of the loss of the CNN's own subtype logits (training only; unknown ones count nothing).
+        start_share: share of the first phase's weights in what crossval and refit keep, see
+            :mod:`hemo_trainer.averaging`.
         beta: sharpness of the scan logit.
         patience: epochs without a better validation score until training stops.
         target_sensitivity: slice and scan sensitivity on validation data that the threshold is locked at.
@@ -163,6 +165,7 @@ class FitConfig:
     scan_weight: float = 0.5
     aux_weight: float = 0.5
     subtype_weight: float = 0.0
+    start_share: float = 0.0
     beta: float = 1.0
     patience: int = 15
     target_sensitivity: float = 0.9

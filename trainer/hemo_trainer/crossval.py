@@ -14,24 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hemo_core.errors import TrainingError
-from hemo_core.preprocess import to_input
+from hemo_trainer.averaging import average_with_start
 from hemo_trainer.batches import StepBuilder
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data import TrainingData, load_data
-from hemo_trainer.datasets.record import SliceRecord, Split, by_series
+from hemo_trainer.datasets.record import Split, by_series
+from hemo_trainer.fold_predictions import score_series, write_predictions
 from hemo_trainer.fold_rows import left_out, training_rows
 from hemo_trainer.folds import k_folds
-from hemo_trainer.model import Network, start_network
-from hemo_trainer.predict import KerasSliceModel, SeriesPrediction
+from hemo_trainer.model import Network, build_network, start_network
 from hemo_trainer.pretrain import pretrained_weights
-from hemo_trainer.probes import KINDS, ProbedSteps, build_probes, probe_logits
+from hemo_trainer.probes import KINDS, ProbedSteps, build_probes
 from hemo_trainer.sampling import Sampler
-
-Float = npt.NDArray[np.float32]
-_PREDICT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +109,7 @@ def cross_validate(
         "fingerprint": data.fingerprint,
         "ablate": ablate,
         "share": share,
+        "first_phase": start is not None,
     }
     (out / "crossval.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return out
@@ -130,10 +127,16 @@ def run_fold(job: FoldJob) -> None:
     job.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     network, probes = fit_fixed(config, data, rows, job.pretrained, ablate=job.ablate)
-    network.model.save_weights(job.out / "model.weights.h5")
     fitted = time.monotonic()
-    held_out = [record for record in data.records if record.patient_key in job.held_out]
-    _write_predictions(job.out / "predictions.npz", network, probes, by_series(held_out), data)
+    series = by_series(record for record in data.records if record.patient_key in job.held_out)
+    columns = score_series(network, series, data, name="tuned", probes=probes) if job.pretrained or probes else {}
+    if job.pretrained:
+        columns |= score_series(_first_phase(config, job.pretrained), series, data, name="first_phase")
+        average_with_start(network, job.pretrained, config.fit.start_share)
+    network.model.save_weights(job.out / "model.weights.h5")
+    columns |= score_series(network, series, data, name="plain")
+    columns |= score_series(network, series, data, name="flipped", mirrored=True)
+    write_predictions(job.out / "predictions.npz", series, columns)
     cost = {
         "seconds_fitting": round(fitted - began, 1),
         "peak_mebibytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -142,6 +145,12 @@ def run_fold(job: FoldJob) -> None:
         "patients": len({data.records[row].patient_key for row in rows} - data.unscored),
     }
     (job.out / "cost.json").write_text(json.dumps(cost) + "\n", encoding="utf-8")
+
+
+def _first_phase(config: TrainConfig, weights: Path) -> Network:
+    network = build_network(config.input, len(config.labels), config.architecture)
+    network.model.load_weights(weights)
+    return network
 
 
 def fit_fixed(
@@ -153,7 +162,7 @@ def fit_fixed(
     ablate: bool = False,
     history: Path | None = None,
 ) -> tuple[Network, dict[str, Any]]:
-    """Fit for the configured number of steps, looking at no score; the averaged weights are kept.
+    """Fit for the configured number of steps, looking at no score; the moving average of the weights is kept.
 
     Args:
         config, data: of the run.
@@ -190,66 +199,3 @@ def fit_fixed(
     if not np.isfinite(fitted.history["loss"]).all():
         raise TrainingError("the loss became NaN", hint="lower fit.learning_rate")
     return network, probes
-
-
-def read_predictions(out: Path, data: TrainingData, kind: str = "plain") -> list[SeriesPrediction]:
-    """Out-of-fold predictions of every scored patient.
-
-    Args:
-        out: folder of :func:`cross_validate`.
-        data: the data it was given.
-        kind: ``plain``, ``flipped`` (slices mirrored), ``averaged`` (mean of both) or one of ``probes.KINDS``.
-
-    Raises:
-        TrainingError: a fold is missing, or the data is not the one that was predicted.
-    """
-    described = json.loads((out / "crossval.json").read_text(encoding="utf-8"))
-    if described["fingerprint"] != data.fingerprint:
-        raise TrainingError("was made with other data", path=str(out), hint="run the cross-validation again")
-    logits: dict[str, float] = {}
-    for number in range(len(described["folds"])):
-        path = out / f"fold-{number}" / "predictions.npz"
-        if not path.is_file():
-            raise TrainingError("a fold is missing", path=str(path), hint="run the cross-validation to its end")
-        with np.load(path) as stored:
-            values = (stored["plain"] + stored["flipped"]) / 2 if kind == "averaged" else stored[kind]
-            logits |= dict(zip(stored["key"].tolist(), values.tolist(), strict=True))
-    series = by_series(record for record in data.records if slice_key(record) in logits)
-    return [
-        SeriesPrediction(records, np.array([logits[slice_key(record)] for record in records], np.float32))
-        for records in series
-    ]
-
-
-def read_folds(out: Path) -> list[frozenset[str]]:
-    """Patient keys that each fold scored."""
-    described = json.loads((out / "crossval.json").read_text(encoding="utf-8"))
-    return [frozenset(held_out) for held_out in described["folds"]]
-
-
-def slice_key(record: SliceRecord) -> str:
-    """Identifier of a slice over all sources."""
-    return f"{record.series_key}/{record.order}"
-
-
-def _write_predictions(
-    path: Path, network: Network, probes: dict[str, Any], series: Sequence[tuple[SliceRecord, ...]], data: TrainingData
-) -> None:
-    model = KerasSliceModel(network)
-    rng = np.random.default_rng(0)
-    columns: dict[str, list[Any]] = {"key": []}
-    for records in series:
-        slices = to_input(np.stack([data.pixels_of(record) for record in records]))
-        columns["key"] += [slice_key(record) for record in records]
-        plain, flipped = _embed(model, slices), _embed(model, slices[:, :, ::-1])
-        found = {"plain": model.sequence(plain)[:, 0], "flipped": model.sequence(flipped)[:, 0]}
-        for kind, logits in {**found, **probe_logits(probes, plain, rng)}.items():
-            columns.setdefault(kind, []).extend(logits.tolist())
-    partial = path.with_suffix(".partial.npz")
-    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in columns.items()}
-    np.savez(partial, **arrays)
-    partial.replace(path)
-
-
-def _embed(model: KerasSliceModel, slices: Float) -> Float:
-    return np.concatenate([model.embed(slices[at : at + _PREDICT]) for at in range(0, len(slices), _PREDICT)])

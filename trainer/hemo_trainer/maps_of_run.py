@@ -8,9 +8,9 @@ from typing import Any
 
 from hemo_core.contract import ScoringContract
 from hemo_trainer.config import TrainConfig
-from hemo_trainer.crossval import read_folds
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.fold_predictions import read_folds
 from hemo_trainer.heatmap_quality.measure import measure_heatmaps
 from hemo_trainer.heatmap_quality.subject import NetworkSubject
 from hemo_trainer.model import Network, build_network

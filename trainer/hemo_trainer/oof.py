@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hemo_trainer.config import load_config
-from hemo_trainer.crossval import read_predictions
 from hemo_trainer.data import load_data
 from hemo_trainer.evaluation.compare import paired_differences
 from hemo_trainer.evaluation.intervals import Resampling, to_json
+from hemo_trainer.fold_predictions import read_predictions
 from hemo_trainer.metrics import Scored, auc, exam_scores, slice_scores
 from hemo_trainer.predict import SeriesPrediction
 from hemo_trainer.probes import KINDS
@@ -27,9 +27,10 @@ def summarise(config_path: Path, out: Path, *, cache: Path) -> dict[str, Any]:
         out: its folder.
 
     Returns:
-        JSON-ready. ``figures``: AUC by source, unit and kind (``plain``, ``averaged`` over a left-right flip, and the
-        probes where they were fitted). ``differences``: ΔAUC with paired intervals by patient; of ``averaged`` against
-        ``plain``, and of each probe against the CNN alone. ``cost``: of each fold.
+        JSON-ready. ``figures``: AUC by source, unit and kind (``plain``, ``averaged`` over a left-right flip, the
+        network before its weights were averaged with the first phase's, these alone, and the probes where they were
+        fitted). ``differences``: ΔAUC with paired intervals by patient; of ``averaged`` against ``plain``, of ``plain``
+        against what it was averaged from, and of each probe against the CNN alone. ``cost``: of each fold.
 
     Raises:
         TrainingError: a fold is missing, or the data is not the one that was predicted.
@@ -37,9 +38,12 @@ def summarise(config_path: Path, out: Path, *, cache: Path) -> dict[str, Any]:
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
     described = json.loads((out / "crossval.json").read_text(encoding="utf-8"))
-    kinds = ["plain", "averaged", *(KINDS if described["ablate"] else ())]
+    stages = ("tuned", "first_phase") if described["first_phase"] else ()
+    probes = KINDS if described["ablate"] else ()
+    kinds = ["plain", "averaged", *stages, *probes]
     predictions = {kind: read_predictions(out, data, kind) for kind in kinds}
-    pairs = [("plain", "averaged"), *((BASELINE, kind) for kind in KINDS[1:] if described["ablate"])]
+    pairs = [("plain", "averaged"), *((stage, "plain") for stage in stages)]
+    pairs += [(BASELINE, kind) for kind in probes[1:]]
     units = {kind: _units(found, config.fit.beta) for kind, found in predictions.items()}
     found = {
         "folds": len(described["folds"]),

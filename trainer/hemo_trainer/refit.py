@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 from hemo_core.errors import TrainingError
+from hemo_trainer.averaging import average_with_start
 from hemo_trainer.config import TrainConfig, load_config
-from hemo_trainer.crossval import fit_fixed, read_predictions
+from hemo_trainer.crossval import fit_fixed
 from hemo_trainer.data import TrainingData, load_data
 from hemo_trainer.finish import Predictions, write_run
+from hemo_trainer.fold_predictions import read_predictions
 from hemo_trainer.fold_rows import training_rows
 from hemo_trainer.maps_of_run import maps_out_of_fold
 from hemo_trainer.model import Network, build_network
@@ -68,6 +70,8 @@ def _fitted(config: TrainConfig, data: TrainingData, kept_back: frozenset[str], 
         return network
     first = pretrained_weights(config, data, start)
     network, _ = fit_fixed(config, data, training_rows(data, kept_back), first, history=out / "history.csv")
+    if first:
+        average_with_start(network, first, config.fit.start_share)
     partial = out / "partial.weights.h5"
     network.model.save_weights(partial)
     partial.replace(weights)
