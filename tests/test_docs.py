@@ -5,12 +5,15 @@ Only names that stand for something of the reader's are replaced: the queue, the
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -22,6 +25,7 @@ from hemo_cli import main
 from hemo_core.contract import Window
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom, write_png
 from hemo_core.preprocess import apply_window
+from hemo_trainer.config import TrainConfig
 from hemo_worker.broker import PrivateBroker
 from hemo_worker.local import LocalWorker
 
@@ -174,3 +178,16 @@ def test_links_inside_the_repository_lead_somewhere(page: Path):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_training_page_names_every_setting_with_its_default():
+    page = (REPOSITORY / "docs" / "training.md").read_text("utf-8")
+    sections = re.findall(r"^### `\[(\w+)\]`\n(.*?)(?=^### |\Z)", page, re.DOTALL | re.MULTILINE)
+    read = TrainConfig(name="defaults", sources=())
+    for name, text in sections:
+        rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", text, re.MULTILINE))
+        found = {key: tomllib.loads(f"value = {value}")["value"] for key, value in rows.items()}
+        expected = json.loads(json.dumps(asdict(getattr(read, name))))
+        expected.pop("imported", None)  # set by `export --from`, not by people
+        assert found == expected, name
+    assert {name for name, _ in sections} == {key for key, value in asdict(read).items() if isinstance(value, dict)}

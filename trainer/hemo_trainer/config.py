@@ -130,7 +130,7 @@ class PretrainConfig:
     steps: int = 0
     slices: int = 64
     side: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 8e-4
 
 
 @dataclass(frozen=True, slots=True)
