@@ -81,7 +81,9 @@ def plot_confusion(matrices: Mapping[str, Sequence[Sequence[int]]], path: Path) 
     for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
         axis.imshow(matrix, cmap="Blues")
         for row, column in np.ndindex(2, 2):
-            axis.text(column, row, str(matrix[row][column]), ha="center", va="center", fontsize=14)
+            count = matrix[row][column]
+            color = "white" if count > np.max(matrix) / 2 else "black"
+            axis.text(column, row, str(count), ha="center", va="center", fontsize=14, color=color)
         axis.set(title=name, xlabel="called", ylabel="label", xticks=[0, 1], yticks=[0, 1])
         axis.set_xticklabels(["none", "hemorrhage"])
         axis.set_yticklabels(["none", "hemorrhage"])
