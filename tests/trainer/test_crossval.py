@@ -182,8 +182,9 @@ def test_the_learning_curve_scores_the_same_patients_with_ever_more_to_train_on(
 
     out = config.parent / "learning"
     points = learning_curve(config, out, cache=config.parent / "cache", shares=(1.0, 0.5), jobs=2)
-    assert [point["share"] for point in points] == [0.5, 1.0]
-    assert points[0]["patients"] < points[1]["patients"]
+    assert [point["share"] for point in points] == [0.0, 0.5, 1.0]
+    assert points[0]["patients"] == 0
+    assert 0 < points[1]["patients"] < points[2]["patients"]
     assert set(points[0]["figures"]) == {"ward slices", "ward exams"}
     assert json.loads((out / "learning_curve.json").read_text()) == points
     assert (out / "learning_curve.png").stat().st_size > 0

@@ -29,8 +29,9 @@ def learning_curve(
 ) -> list[dict[str, Any]]:
     """Cross-validate on the train and val sides with a growing share of the patients that each fold may train on.
 
-    Every point scores the same patients, after the same number of steps. Writes ``learning_curve.json`` and
-    ``learning_curve.png``; a fold that is done is not done again.
+    Every point scores the same patients, after the same number of steps; where there is a first phase, which sees none
+    of them, it alone is the point at 0 patients. Writes ``learning_curve.json`` and ``learning_curve.png``; a fold that
+    is done is not done again.
 
     Args:
         config_path: TOML file, see :mod:`hemo_trainer.config`.
@@ -50,20 +51,26 @@ def learning_curve(
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
     start = pretrained or pretrained_weights(config, data, out / "pretrained.weights.h5")
-    points = []
+    points: list[dict[str, Any]] = []
     for share in sorted(shares):
         folder = out / f"share-{share:g}"
         cross_validate(config_path, folder, cache=cache, folds=folds, jobs=jobs, pretrained=start, share=share)
-        points.append(_point(share, summarise(config_path, folder, cache=cache)))
+        found = summarise(config_path, folder, cache=cache)
+        if start and not points:
+            points.append({"share": 0.0, "patients": 0, "figures": _of_kind(found, "first_phase")})
+        points.append({"share": share, "patients": _patients(found), "figures": _of_kind(found, "plain")})
     (out / "learning_curve.json").write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
     plot_learning_curve(points, out / "learning_curve.png")
     return points
 
 
-def _point(share: float, found: dict[str, Any]) -> dict[str, Any]:
-    patients = [cost["patients"] for cost in found["cost"]]
-    figures = {where: kinds["plain"] for where, kinds in found["figures"].items()}
-    return {"share": share, "patients": round(sum(patients) / len(patients)), "figures": figures}
+def _patients(found: dict[str, Any]) -> int:
+    counts: list[int] = [cost["patients"] for cost in found["cost"]]
+    return round(sum(counts) / len(counts))
+
+
+def _of_kind(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {where: kinds[kind] for where, kinds in found["figures"].items()}
 
 
 def plot_learning_curve(points: Sequence[dict[str, Any]], path: Path) -> None:
@@ -71,6 +78,8 @@ def plot_learning_curve(points: Sequence[dict[str, Any]], path: Path) -> None:
     figure, (axis,) = new_figure(1, 1, size=(6, 4.5))
     for where in points[0]["figures"]:
         known = [(point["patients"], one) for point in points if (one := point["figures"][where]) is not None]
+        if not known:
+            continue  # one class only, as in a source where every patient bleeds
         patients = [count for count, _ in known]
         values = [one["value"] for _, one in known]
         below = [one["value"] - one["low"] for _, one in known]
