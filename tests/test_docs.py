@@ -151,7 +151,7 @@ def test_every_command_of_the_readme_belongs_to_a_section_that_is_run():
 
 
 def test_every_command_is_documented():
-    documented = {arguments[0] for arguments in commands()} | set(re.findall(r"`hemo-batch (\w+)", README))
+    documented = {arguments[0] for arguments in commands()} | set(re.findall(r"`hemo-batch ([\w-]+)", README))
     documented |= {"demo"} if "make demo" in README else set()
 
     assert set(main.COMMANDS) - documented == set()
