@@ -9,7 +9,7 @@ import click
 
 from hemo_cli.console import interval_text, print_fields, print_json
 from hemo_cli.extras import need_extra
-from hemo_cli.options import config_option, json_option
+from hemo_cli.options import cache_option, config_option, jobs_option, json_option, pretrained_option
 
 _SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
 
@@ -25,16 +25,10 @@ _SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
     show_default=True,
     help="Whose patients are dealt out. Choose a configuration without the test patients; `all` is for the last run.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Folds at a time.")
+@jobs_option
 @click.option("--ablate", is_flag=True, help="Also score the CNN alone, LSTM, GRU, both, and both on shuffled slices.")
-@click.option(
-    "--pretrained",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Weights of the first phase, from an earlier run with the same configuration.",
-)
-@click.option(
-    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Preprocessed slices. [default: OUT/cache]"
-)
+@pretrained_option
+@cache_option
 @json_option
 def crossval(
     config: Path,

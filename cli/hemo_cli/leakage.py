@@ -8,7 +8,7 @@ import click
 
 from hemo_cli.console import interval_text, print_fields, print_json
 from hemo_cli.extras import need_extra
-from hemo_cli.options import config_option, json_option
+from hemo_cli.options import cache_option, config_option, json_option
 
 
 @click.command()
@@ -21,9 +21,7 @@ from hemo_cli.options import config_option, json_option
     help="Folder for the figures and the plot.",
 )
 @click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Folds of either kind.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Preprocessed slices. [default: OUT/cache]"
-)
+@cache_option
 @json_option
 def leakage(config: Path, out: Path, folds: int, cache: Path | None, as_json: bool) -> None:
     """Score one configuration under a random split of slices and under a split by patient."""

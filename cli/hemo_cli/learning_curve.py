@@ -8,7 +8,7 @@ import click
 
 from hemo_cli.console import interval_text, print_fields, print_json
 from hemo_cli.extras import need_extra
-from hemo_cli.options import config_option, json_option
+from hemo_cli.options import cache_option, config_option, jobs_option, json_option, pretrained_option
 
 
 @click.command("learning-curve")
@@ -30,15 +30,9 @@ from hemo_cli.options import config_option, json_option
     help="Of the patients that a fold may train on; may be repeated.",
 )
 @click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Models for each share.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Folds at a time.")
-@click.option(
-    "--pretrained",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Weights of the first phase, from an earlier run with the same configuration.",
-)
-@click.option(
-    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Preprocessed slices. [default: OUT/cache]"
-)
+@jobs_option
+@pretrained_option
+@cache_option
 @json_option
 def learning_curve(
     config: Path,

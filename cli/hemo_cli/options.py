@@ -34,6 +34,25 @@ def config_option(command: Command) -> Command:
     return click.option("--config", required=True, type=path, help=text)(command)
 
 
+def cache_option(command: Command) -> Command:
+    """``--cache``: where training keeps preprocessed slices."""
+    text = "Preprocessed slices. [default: OUT/cache]"
+    return click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help=text)(command)
+
+
+def jobs_option(command: Command) -> Command:
+    """``--jobs``: how many folds are fitted at a time."""
+    count = click.IntRange(min=1)
+    return click.option("--jobs", type=count, default=1, show_default=True, help="Folds at a time.")(command)
+
+
+def pretrained_option(command: Command) -> Command:
+    """``--pretrained``: weights of a first phase, so that it is not done again."""
+    path = click.Path(path_type=Path, exists=True, dir_okay=False)
+    text = "Weights of the first phase, from an earlier run with the same configuration."
+    return click.option("--pretrained", type=path, help=text)(command)
+
+
 def bundle_argument(command: Command) -> Command:
     """An optional bundle path."""
     return click.argument("path", required=False, type=click.Path(path_type=Path))(command)

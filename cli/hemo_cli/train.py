@@ -8,7 +8,7 @@ import click
 
 from hemo_cli.console import print_fields, print_json
 from hemo_cli.extras import need_extra
-from hemo_cli.options import config_option, json_option
+from hemo_cli.options import cache_option, config_option, json_option
 
 
 @click.command()
@@ -23,9 +23,7 @@ from hemo_cli.options import config_option, json_option
     help="Folder of `crossval` with the same configuration: fit to train and val patients; calibration, threshold "
     "and figures come from its out-of-fold predictions.",
 )
-@click.option(
-    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Preprocessed slices. [default: OUT/cache]"
-)
+@cache_option
 @json_option
 def train(
     config: Path,
