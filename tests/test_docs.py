@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 
 from hemo_cli import main
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom, write_png
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import TrainConfig
 from hemo_worker.broker import PrivateBroker
 from hemo_worker.local import LocalWorker

@@ -14,8 +14,8 @@ from hemo_cli.variants import variant_rows
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
-    from hemo_core.keys import PublicKey
-    from hemo_core.signing import SignatureState
+    from hemo_core.bundle.keys import PublicKey
+    from hemo_core.bundle.signatures import SignatureState
 
 _HEATMAP_CHECK = {
     "passed": "passed their randomisation check",
@@ -80,7 +80,7 @@ def verify(path: Path | None, keys: tuple[PublicKey, ...] | None, as_json: bool)
 def pack(path: Path, out: Path, as_json: bool) -> None:
     """Pack the bundle folder PATH into the single file OUT (.hemo)."""
     from hemo_core.bundle import open_bundle
-    from hemo_core.bundle_zip import pack as pack_bundle
+    from hemo_core.bundle.archive import pack as pack_bundle
 
     written = pack_bundle(open_bundle(path), out)
     if as_json:
@@ -98,7 +98,7 @@ def keygen(out: Path, ask: bool, as_json: bool) -> None:
 
     An existing file is never overwritten.
     """
-    from hemo_core.keys import make_pair
+    from hemo_core.bundle.keys import make_pair
 
     passphrase = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if ask else None
     public, public_path = make_pair(out, passphrase)
@@ -127,8 +127,8 @@ def sign(path: Path, key: Path, again: bool, as_json: bool) -> None:
 
     No other file changes, and neither does the bundle's digest.
     """
-    from hemo_core.bundle_sign import sign_bundle
-    from hemo_core.keys import read_private_key
+    from hemo_core.bundle.keys import read_private_key
+    from hemo_core.bundle.sign import sign_bundle
 
     private = read_private_key(key, lambda: str(click.prompt(f"passphrase of {key}", hide_input=True, err=True)))
     signed = sign_bundle(path, private, again=again)
@@ -146,7 +146,7 @@ def _open(path: Path | None, trusted: tuple[PublicKey, ...] = ()) -> Bundle:
 
 
 def _signature(opened: Bundle, trusted: tuple[PublicKey, ...]) -> SignatureState:
-    from hemo_core.signing import signature_state
+    from hemo_core.bundle.signatures import signature_state
 
     return signature_state(opened.signature, opened.digest, trusted)
 

@@ -13,7 +13,7 @@ from hemo_cli.console import out, plain, print_json
 from hemo_cli.options import json_option, rows_option
 
 if TYPE_CHECKING:
-    from hemo_core.bundle_diff import Change, Comparison, Figure, GraphChange
+    from hemo_core.bundle.comparison import Change, Comparison, Figure, GraphChange
 
 _LONGEST = 48
 _SHORT = 12
@@ -30,7 +30,7 @@ def diff(before: Path, after: Path, rows: int, as_json: bool) -> None:
     Exit code 0 whether or not they differ, 4 if one of them is refused.
     """
     from hemo_core.bundle import open_bundle
-    from hemo_core.bundle_diff import compare_bundles
+    from hemo_core.bundle.comparison import compare_bundles
 
     found = compare_bundles(open_bundle(before), open_bundle(after))
     if as_json:

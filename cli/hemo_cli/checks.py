@@ -19,7 +19,7 @@ from hemo_core.errors import HemoError
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
-    from hemo_core.keys import PublicKey
+    from hemo_core.bundle.keys import PublicKey
 
 State = Literal["ok", "absent", "problem"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
     from hemo_core.inference.session import Device
     from hemo_core.report import Report
-    from hemo_core.scan import ScanRef
+    from hemo_core.scans.scan import ScanRef
     from hemo_worker.pipeline import Finished, Model, Pipeline, Work
 
 Float: TypeAlias = npt.NDArray[np.float32]
@@ -160,7 +160,7 @@ class _Worker:
     """
 
     def __init__(self, bundle: Bundle, scans: Path, scratch: Path, device: str) -> None:
-        from hemo_core.discover import discover
+        from hemo_core.scans.discover import discover
         from hemo_worker.settings import WorkerSettings
 
         settings = WorkerSettings("", device=cast("Device", device))
@@ -191,8 +191,8 @@ class _Worker:
 
     def prepared(self) -> list[Float]:
         """The CNN's input of each scored scan, float32 ``(slices, H, W, C)``."""
-        from hemo_core.preprocess import prepare, to_input
-        from hemo_core.readers import read_scan
+        from hemo_core.scans.preprocess import prepare, to_input
+        from hemo_core.scans.readers import read_scan
 
         contract = self.model.bundle.input
         return [to_input(prepare(read_scan(ref, self.mount), contract).pixels) for ref in self.scored]
@@ -234,7 +234,7 @@ def _pipeline(bundle: Bundle, mounts: Mapping[str, Path], settings: Any) -> Pipe
     """The pipeline as a worker's child sets it up."""
     from prometheus_client import CollectorRegistry
 
-    from hemo_core.keras_file import quiet_tensorflow
+    from hemo_core.bundle.keras import quiet_tensorflow
     from hemo_worker.child import load_model
     from hemo_worker.metrics import Meter
     from hemo_worker.pipeline import Limits, Pipeline
@@ -255,7 +255,7 @@ class _Textbook:
 
     def __init__(self, bundle: Bundle) -> None:
         from hemo_core.bundle import MODEL
-        from hemo_core.keras_file import load_keras
+        from hemo_core.bundle.keras import load_keras
 
         self.model = load_keras(bundle.path / MODEL)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

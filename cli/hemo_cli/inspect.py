@@ -16,8 +16,8 @@ from hemo_cli.options import json_option
 from hemo_core.errors import ScanError
 
 if TYPE_CHECKING:
-    from hemo_core.describe import FileDescription
-    from hemo_core.scan import Scan, ScanRef
+    from hemo_core.scans.describe import FileDescription
+    from hemo_core.scans.scan import Scan, ScanRef
 
 Would = Literal["score", "reject", "fail"]
 
@@ -68,7 +68,7 @@ def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
 
 
 def _findings(refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool) -> Iterator[Finding]:
-    from hemo_core.describe import describe_files
+    from hemo_core.scans.describe import describe_files
 
     for ref in refs:
         found, scan = _found(ref, mount, allow_implausible=allow_implausible)
@@ -76,7 +76,7 @@ def _findings(refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, 
 
 
 def _found(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[Finding, Scan | None]:
-    from hemo_core.readers import read_scan
+    from hemo_core.scans.readers import read_scan
 
     common: dict[str, Any] = {
         "scan_id": ref.scan_id,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from hemo_core.discover import Discovery
+    from hemo_core.scans.discover import Discovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Intake:
 
     def discover(self, path: Path, root_name: str = "scans") -> Discovery:
         """Search a path. Raises NoInput, UsageError."""
-        from hemo_core.discover import discover
+        from hemo_core.scans.discover import discover
 
         return discover(
             path,

@@ -16,8 +16,8 @@ from hemo_cli.following import follow
 from hemo_core.errors import JobError
 
 if TYPE_CHECKING:
+    from hemo_core.bundle.keys import PublicKey
     from hemo_core.jobs import JobStore, Progress
-    from hemo_core.keys import PublicKey
     from hemo_worker.local import LocalSession
 
 _FILE = "local.json"
@@ -58,7 +58,7 @@ class Machine:
     @classmethod
     def load(cls, job_dir: Path) -> Machine:
         """What :meth:`save` wrote. Raises JobError if this job was not submitted on this machine alone."""
-        from hemo_core.keys import parse_public_key
+        from hemo_core.bundle.keys import parse_public_key
 
         try:
             body = json.loads(_file(job_dir).read_text(encoding="utf-8"))

@@ -11,9 +11,9 @@ import click
 from hemo_core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
+    from hemo_core.bundle.keys import PublicKey
     from hemo_core.inference.explainer_choice import WantedExplainer
     from hemo_core.inference.precision import Precision, Wanted
-    from hemo_core.keys import PublicKey
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -171,7 +171,7 @@ def demanded(wanted: Wanted) -> Precision | None:
 
 def trusted_setting(flag: tuple[PublicKey, ...] | None) -> tuple[PublicKey, ...]:
     """Keys one of which must have signed a bundle; none: signatures are not asked for. Raises SettingsError."""
-    from hemo_core.keys import trusted_keys
+    from hemo_core.bundle.keys import trusted_keys
     from hemo_core.settings import Sources
 
     return trusted_keys(Sources.load(), flag)
@@ -179,7 +179,7 @@ def trusted_setting(flag: tuple[PublicKey, ...] | None) -> tuple[PublicKey, ...]
 
 def parse_keys(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[PublicKey, ...] | None:
     """Callback of an option that names public keys; None if it was not given."""
-    from hemo_core.keys import parse_public_key
+    from hemo_core.bundle.keys import parse_public_key
 
     try:
         return tuple(parse_public_key(value) for value in values) or None

@@ -12,10 +12,10 @@ from hemo_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
-    from hemo_core.discover import Discovery
+    from hemo_core.bundle.keys import PublicKey
     from hemo_core.jobs import JobHeader, JobOptions, JobStore, Priority
-    from hemo_core.keys import PublicKey
-    from hemo_core.scan import ScanRef
+    from hemo_core.scans.discover import Discovery
+    from hemo_core.scans.scan import ScanRef
 
 SCANS_ROOT, OUT_ROOT = "scans", "out"
 

@@ -41,8 +41,8 @@ from hemo_cli.results import show_job
 from hemo_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from hemo_core.bundle.keys import PublicKey
     from hemo_core.jobs import Priority, Progress
-    from hemo_core.keys import PublicKey
 
 
 @click.command()

@@ -20,7 +20,7 @@ from hemo_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from hemo_core.keys import PublicKey
+    from hemo_core.bundle.keys import PublicKey
 
 
 @click.command()

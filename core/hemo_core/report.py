@@ -16,10 +16,10 @@ from importlib import resources
 from typing import Any, Literal, Protocol, cast
 
 import hemo_core
-from hemo_core.contract import HeatmapCheck, ScoringContract
+from hemo_core.bundle.contract import HeatmapCheck, ScoringContract
 from hemo_core.errors import HemoError, ReportInvalid, ScoringFailed
-from hemo_core.preprocess import Prepared
-from hemo_core.scan import Geometry, Quality, Scan, ScanRef, SourceKind
+from hemo_core.scans.preprocess import Prepared
+from hemo_core.scans.scan import Geometry, Quality, Scan, ScanRef, SourceKind
 from hemo_core.wording import LABEL_TEXT, STATEMENT, quality_text
 
 Outcome = Literal["scored", "rejected", "failed"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hemo_core.scan import Quality
+from hemo_core.scans.scan import Quality
 
 STATEMENT = (
     "Research use only, not a medical device. The output comes from a model, not from a reader. "

@@ -10,11 +10,11 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.scoring import score_scan
 from hemo_core.inference.session import CnnOutput, Engine
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_export.ranks import auc, rank_correlation
 from hemo_export.task_data import TaskData
 

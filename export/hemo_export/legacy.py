@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import Crop, InputContract, ScoringContract, Window
+from hemo_core.bundle.contract import Crop, InputContract, ScoringContract, Window
 from hemo_core.errors import ExportError
 from hemo_export.legacy_file import LegacyModel, load_legacy
 from hemo_export.legacy_split import Range, Rebuilt, rebuild
@@ -59,7 +59,7 @@ class Told:
         pixels: what black and white were to the model; None: 0 and 1, or what its own first layer undoes.
         positive: what a high output means.
         slice_spacing_mm: thinner series are averaged to about this; 0 never averages.
-        beta: sharpness of the scan logit, see :class:`hemo_core.contract.ScoringContract`.
+        beta: sharpness of the scan logit, see :class:`hemo_core.bundle.contract.ScoringContract`.
         licence: of the weights.
     """
 

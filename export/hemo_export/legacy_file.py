@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hemo_core.bundle.keras import load_keras, quiet_tensorflow
+from hemo_core.bundle.keras_check import check_config
 from hemo_core.errors import BundleBomb, BundleLink, BundleMissing, ExportError, HemoError
-from hemo_core.keras_file import check_config, load_keras, quiet_tensorflow
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _WEIGHTS = "model.weights.h5"

@@ -307,7 +307,7 @@ def _assembled(cnn: Any, pool: Any, one_slice: Any) -> Any:
     """The whole model, with the names that :func:`hemo_export.parts.take_apart` looks for."""
     import keras
 
-    from hemo_core.keras_layers import PerSlice
+    from hemo_core.bundle.keras_layers import PerSlice
 
     embeddings = keras.Input((None, *one_slice.input_shape[1:]), name="embeddings")  # (scans, slices, E)
     sequence = keras.Model(embeddings, PerSlice(one_slice, name="each_slice")(embeddings), name="sequence")

@@ -14,10 +14,10 @@ from typing import Any
 
 from hemo_core import __version__
 from hemo_core.bundle import CNN, HEAD, MODEL, SEQUENCE, Bundle, open_bundle, seal
+from hemo_core.bundle.keras import load_keras
 from hemo_core.errors import ExportError, MissingExtra
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import contract_text
-from hemo_core.keras_file import load_keras
 from hemo_export.answers import Respondent
 from hemo_export.gates import GateContext
 from hemo_export.gates.left import discard

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.inference.session import Engine
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_export.reference import KerasModel
 
 Float: TypeAlias = npt.NDArray[np.float32]

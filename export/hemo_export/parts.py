@@ -73,6 +73,6 @@ def _explain_path(pool: Any, features: tuple[int, ...]) -> ExplainPath:
 
 def _memory(sequence: Any) -> Memory:
     """``slice`` if ``sequence`` takes slices one by one."""
-    from hemo_core.keras_layers import PerSlice
+    from hemo_core.bundle.keras_layers import PerSlice
 
     return "slice" if any(isinstance(layer, PerSlice) for layer in sequence.layers) else "scan"

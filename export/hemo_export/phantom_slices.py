@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.phantoms import Phantom, PhantomSpec, make_phantom
 from hemo_core.phantoms.spec import BLEEDS
-from hemo_core.preprocess import prepare
-from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+from hemo_core.scans.preprocess import prepare
+from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 
 _ROWS, _SLICES = 256, 16
 _FIRST = 1000  # other heads than those that the gates ask about

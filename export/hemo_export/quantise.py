@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.errors import ExportError
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 
 Grey = npt.NDArray[np.uint8]
 

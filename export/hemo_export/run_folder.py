@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hemo_core.bundle import MODEL
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import InputContract, ScoringContract
 from hemo_core.errors import ExportError
 
 RUN_FILE = "run.json"

@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ExportError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.phantoms.spec import BLEEDS
-from hemo_core.preprocess import prepare
+from hemo_core.scans.preprocess import prepare
 from hemo_export.phantom_slices import as_scan
 from hemo_export.run_folder import RunFolder
 

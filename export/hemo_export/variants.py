@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import CNN, SEQUENCE
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ExportError
 from hemo_core.inference.precision import Precision
 from hemo_core.inference.session import CONTRACT_KEY

@@ -12,8 +12,8 @@ import pytest
 from hollow import reseal, reseal_files, write_hollow
 
 from hemo_core.bundle import CNN, open_bundle
-from hemo_core.bundle_diff import Change, Figure, compare_bundles
-from hemo_core.weight_diff import compare_weights
+from hemo_core.bundle.comparison import Change, Figure, compare_bundles
+from hemo_core.bundle.weight_comparison import compare_weights
 
 
 def array(*values: float) -> np.ndarray:

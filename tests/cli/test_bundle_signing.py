@@ -12,8 +12,8 @@ from hollow import write_hollow
 from hemo_cli.exits import Exit
 from hemo_cli.local import Machine
 from hemo_core.bundle import SIGNATURE
+from hemo_core.bundle.keys import parse_public_key
 from hemo_core.errors import BundleUnsigned
-from hemo_core.keys import parse_public_key
 from hemo_core.settings import Sources
 from hemo_worker.__main__ import settings_of
 from hemo_worker.settings import WorkerSettings, worker_settings

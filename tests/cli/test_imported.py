@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from hollow import flip, reseal, write_hollow, write_keras
 
 import hemo_core.bundle
 from hemo_core.bundle import HEAD, MANIFEST, Bundle, open_bundle, released_bundle, seal
-from hemo_core.bundle_zip import pack, unpack
+from hemo_core.bundle.archive import pack, unpack
+from hemo_core.bundle.keras import load_sealed
+from hemo_core.bundle.manifest import parse_manifest
 from hemo_core.errors import BundleAltered, BundleCode, BundleError, BundleMissing, BundlePath, BundleSchema
-from hemo_core.keras_file import load_sealed
-from hemo_core.manifest import parse_manifest
 
 
 @pytest.fixture
@@ -136,7 +136,10 @@ def test_a_link_is_refused_even_to_the_right_bytes(copy, tmp_path, name):
         ({"class_name": "Dense", "module": "keras.layers", "registered_name": "keras>Lambda"}, "Lambda layer"),
         ({"class_name": "__lambda__", "config": {"value": ["", None, None]}}, "__lambda__ layer"),
         ({"class_name": "system", "module": "os"}, "foreign module os"),
-        ({"class_name": "function", "module": "hemo_core.bundle_zip", "config": "unpack"}, "foreign module hemo_core"),
+        (
+            {"class_name": "function", "module": "hemo_core.bundle.archive", "config": "unpack"},
+            "foreign module hemo_core",
+        ),
         ({"class_name": "get_file", "module": "keras.utils"}, "no part of a model"),
         ({"class_name": "utils.get_file", "module": "keras"}, "no part of a model"),
         ({"class_name": "enable_unsafe_deserialization", "module": "keras.config"}, "no part of a model"),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from slices import head, ref, write_series
 
-from hemo_core.describe import describe
-from hemo_core.discover import discover
 from hemo_core.phantoms import DicomOptions, write_dicom, write_png
+from hemo_core.scans.describe import describe
+from hemo_core.scans.discover import discover
 
 
 def test_a_series_is_described_file_by_file_with_the_digest_of_its_stored_pixels(tmp_path: Path):

@@ -15,8 +15,6 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from slices import SPEC, head, read, slice_dataset, volume_of, write_series, write_slice
 
-from hemo_core.describe import decoded_pixels_sha256
-from hemo_core.discover import discover
 from hemo_core.errors import (
     BadGeometry,
     DecodeFailed,
@@ -29,7 +27,9 @@ from hemo_core.errors import (
     UnknownFormat,
 )
 from hemo_core.phantoms import DicomOptions, Phantom, write_dicom, write_localizer
-from hemo_core.readers import read_scan
+from hemo_core.scans.describe import decoded_pixels_sha256
+from hemo_core.scans.discover import discover
+from hemo_core.scans.readers import read_scan
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_bombs_are_refused_before_anything_is_decoded(tmp_path, phantom):
 
 
 def test_a_deflated_bomb_is_refused_while_it_unpacks(tmp_path, phantom, monkeypatch):
-    monkeypatch.setattr("hemo_core.readers.dicom_header._MAX_INFLATED", 16 << 20)
+    monkeypatch.setattr("hemo_core.scans.readers.dicom_header._MAX_INFLATED", 16 << 20)
     dataset = slice_dataset(phantom.hu[4])
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     pydicom.dcmwrite(tmp_path / "small", dataset, enforce_file_format=True)

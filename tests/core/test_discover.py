@@ -14,11 +14,11 @@ from PIL import Image
 from pydicom.uid import generate_uid
 from slices import head, slice_dataset, volume_of, write_series, write_slice
 
-from hemo_core.discover import REJECTION_CODES, Discovery, discover, natural_key
 from hemo_core.errors import NoInput, ScanError, UsageError
 from hemo_core.phantoms import DicomOptions, Phantom, write_demo, write_dicom, write_localizer, write_nifti, write_png
-from hemo_core.readers import read_scan
-from hemo_core.scan import ScanRef
+from hemo_core.scans.discover import REJECTION_CODES, Discovery, discover, natural_key
+from hemo_core.scans.readers import read_scan
+from hemo_core.scans.scan import ScanRef
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 

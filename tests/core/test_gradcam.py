@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle import open_bundle
+from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.inference import gradcam
 from hemo_core.inference.gradcam import Explainer, make_explainer, normalised
 from hemo_core.inference.session import Engine
-from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export.package import export_run
 from hemo_export.parity import pictures
 from hemo_export.parts import take_apart
@@ -27,7 +27,7 @@ def build_flat_model():
     quiet_tensorflow()
     import keras
 
-    from hemo_core.keras_layers import PerSlice
+    from hemo_core.bundle.keras_layers import PerSlice
 
     layers = keras.layers
     keras.utils.set_random_seed(3)

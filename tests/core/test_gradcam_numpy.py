@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle import open_bundle, released_bundle
+from hemo_core.bundle.keras import quiet_tensorflow
+from hemo_core.bundle.onnx_file import OnnxGraph, read_onnx
 from hemo_core.errors import BundleSchema, HeadUnknown, MissingExtra
 from hemo_core.inference.explainer_choice import choose_explainer
 from hemo_core.inference.gradcam import Explainer, make_explainer
-from hemo_core.inference.gradcam_numpy import HeadGradient, SequenceGradient
-from hemo_core.inference.onnx_file import OnnxGraph, read_onnx
-from hemo_core.inference.onnx_gradient import GraphPart
+from hemo_core.inference.numpy_gradient.backward import GraphPart
+from hemo_core.inference.numpy_gradient.explainer import HeadGradient, SequenceGradient
 from hemo_core.inference.session import Engine
-from hemo_core.keras_file import quiet_tensorflow
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 
@@ -130,7 +130,7 @@ def test_a_head_that_pools_by_maximum_and_flattens_is_that_of_tensorflow(exporte
     """Odd sides, so that the pool leaves a row and a column out."""
     import keras
 
-    from hemo_core.keras_layers import PerSlice
+    from hemo_core.bundle.keras_layers import PerSlice
     from hemo_export.graph import cnn_graph
     from hemo_export.parts import Parts
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle import Bundle, open_bundle, released_bundle
-from hemo_core.discover import discover
 from hemo_core.inference.scoring import ScanScore, score_scan
-from hemo_core.preprocess import apply_window, prepare, to_input
-from hemo_core.readers import read_scan
-from hemo_core.scan import Scan
+from hemo_core.scans.discover import discover
+from hemo_core.scans.preprocess import apply_window, prepare, to_input
+from hemo_core.scans.readers import read_scan
+from hemo_core.scans.scan import Scan
 
 pytest.importorskip("onnxruntime", reason="needs the worker extra")
 

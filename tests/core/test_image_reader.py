@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from slices import head, read, volume_of
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import Implausible, NonFinite, ScanError, TooLarge, Truncated, UnknownFormat
 from hemo_core.phantoms import Phantom, PhantomSpec, write_png
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.preprocess import apply_window
 
 
 @pytest.fixture(scope="module")

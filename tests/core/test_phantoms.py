@@ -8,13 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from hemo_core.discover import discover
 from hemo_core.errors import ScanError
 from hemo_core.phantoms import DicomOptions, PhantomSpec, make_phantom, write_demo, write_dicom, write_nifti, write_png
-from hemo_core.phantoms.marks import dicom_is_phantom, nifti_is_phantom, picture_is_phantom
 from hemo_core.phantoms.spec import BLEEDS
-from hemo_core.readers import read_scan
-from hemo_core.scan import Quality
+from hemo_core.scans.discover import discover
+from hemo_core.scans.phantom_marks import dicom_is_phantom, nifti_is_phantom, picture_is_phantom
+from hemo_core.scans.readers import read_scan
+from hemo_core.scans.scan import Quality
 
 SMALL = PhantomSpec(7, bleed="epidural", bleed_size=0.7, rows=128, slices=12, spacing_mm=9.0, detail="fast")
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from slices import head, read, volume_of, write_series
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import Implausible
 from hemo_core.phantoms import PhantomSpec, write_png
-from hemo_core.plausible import slice_problem
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.plausible import slice_problem
+from hemo_core.scans.preprocess import apply_window
 
 SIDE = 256
 

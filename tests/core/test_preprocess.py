@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemo_core.contract import InputContract, Window
-from hemo_core.discover import discover
+from hemo_core.bundle.contract import InputContract, Window
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window, crop_resize, head_box, prepare, slice_groups, to_input
-from hemo_core.readers import read_scan
-from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+from hemo_core.scans.discover import discover
+from hemo_core.scans.preprocess import apply_window, crop_resize, head_box, prepare, slice_groups, to_input
+from hemo_core.scans.readers import read_scan
+from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 
 BRAIN = Window(40, 120)
 

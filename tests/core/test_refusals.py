@@ -13,11 +13,11 @@ import pytest
 from hollow import flip, reseal, reseal_files, write_hollow, write_keras
 
 from hemo_core.bundle import CNN, HEAD, MANIFEST, SIGNATURE, open_bundle
-from hemo_core.bundle_sign import sign_bundle
-from hemo_core.bundle_zip import pack, unpack
+from hemo_core.bundle.archive import pack, unpack
+from hemo_core.bundle.keys import PublicKey, make_pair, read_private_key
+from hemo_core.bundle.sign import sign_bundle
+from hemo_core.bundle.signatures import Signature
 from hemo_core.errors import BundleError, BundleUntrusted, all_errors
-from hemo_core.keys import PublicKey, make_pair, read_private_key
-from hemo_core.signing import Signature
 
 ABSTRACT = {"bundle_refused", "bundle_untrusted"}
 NOT_OF_THE_SEAL = {"precision_refused", "head_unknown"}

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from hemo_core import wording
-from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
+from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import FileMissing, ReportInvalid, ScoringFailed
 from hemo_core.inference.scoring import ScanScore, score_scan
-from hemo_core.preprocess import prepare
 from hemo_core.report import (
     EngineFacts,
     Report,
@@ -27,7 +26,8 @@ from hemo_core.report import (
     report_schema,
     scored_report,
 )
-from hemo_core.scan import Geometry, Quality, Rejection, Scan, ScanRef, Slice
+from hemo_core.scans.preprocess import prepare
+from hemo_core.scans.scan import Geometry, Quality, Rejection, Scan, ScanRef, Slice
 
 HOSTILE = "d\u00e9j\u00e0 \"vu\" 'x' \\ \n </script> \udcff\udc80/\u202egnp.dcm"
 VALIDATOR = jsonschema.Draft202012Validator(report_schema())

@@ -9,7 +9,7 @@ import pytest
 from slices import read
 
 from hemo_core.errors import EmptyFile, FileMissing, FileUnreadable, RootNotMounted, ScanError
-from hemo_core.readers.safe_open import open_below
+from hemo_core.scans.readers.safe_open import open_below
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import ScoringFailed
 from hemo_core.inference.scoring import calibrated, scan_logit, score_scan
 

@@ -11,8 +11,17 @@ import pytest
 from hollow import flip, reseal, write_hollow
 
 from hemo_core.bundle import MANIFEST, SIGNATURE, open_bundle, seal
-from hemo_core.bundle_sign import sign_bundle
-from hemo_core.bundle_zip import pack, unpack
+from hemo_core.bundle.archive import pack, unpack
+from hemo_core.bundle.keys import (
+    PublicKey,
+    make_pair,
+    parse_public_key,
+    parse_public_keys,
+    read_private_key,
+    trusted_keys,
+)
+from hemo_core.bundle.sign import sign_bundle
+from hemo_core.bundle.signatures import Signature, message, sign
 from hemo_core.errors import (
     BundleAltered,
     BundleError,
@@ -24,9 +33,7 @@ from hemo_core.errors import (
     SignatureWrong,
     UsageError,
 )
-from hemo_core.keys import PublicKey, make_pair, parse_public_key, parse_public_keys, read_private_key, trusted_keys
 from hemo_core.settings import Sources
-from hemo_core.signing import Signature, message, sign
 
 
 def no_passphrase() -> str:

@@ -16,11 +16,11 @@ import pytest
 from old_model import answers, last_dense, notebook_model, save
 
 from hemo_core.bundle import open_bundle
-from hemo_core.discover import discover
 from hemo_core.inference.scoring import calibrated
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_png
-from hemo_core.preprocess import prepare, to_input
-from hemo_core.readers import read_scan
+from hemo_core.scans.discover import discover
+from hemo_core.scans.preprocess import prepare, to_input
+from hemo_core.scans.readers import read_scan
 from hemo_worker.outputs.overlay import overlay_png
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "bring-your-model.md"

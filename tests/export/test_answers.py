@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ExportError
 from hemo_export.answers import Answers, Apart, compare
 from hemo_export.gates.task import EXACT, RELEASE

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hemo_core.bundle import open_bundle
+from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.errors import ExportError
-from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export.graph import sequence_graph
 from hemo_export.package import export_run
 from hemo_export.parts import Parts, take_apart

@@ -18,10 +18,10 @@ import pytest
 from tiny import ARCHITECTURE, INPUT, phantom_scans, write_run
 
 from hemo_core.bundle import Bundle, open_bundle, seal
+from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.errors import BundleMissing, DeviceError, GatesFailed
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
-from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_export import package
 from hemo_export.gates import FILE_GATES, GateContext, GateResult, failures, run_gates
 from hemo_export.gates.contract import SameContract

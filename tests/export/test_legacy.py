@@ -12,13 +12,13 @@ import pytest
 from old_model import NOTEBOOK, SIDE, answers, functional, notebook_model, save
 
 from hemo_core.bundle import Bundle
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
+from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.errors import BundleUnsafe, ExportError
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
-from hemo_core.keras_file import load_keras, quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window, crop_resize, to_input, whole_box
+from hemo_core.scans.preprocess import apply_window, crop_resize, to_input, whole_box
 from hemo_export.graph import cnn_graph, op_census, sequence_graph
 from hemo_export.legacy import STATEMENT, Told, bundle_name, make_run
 from hemo_export.package import export_run

@@ -14,7 +14,7 @@ from hemo_core.bundle import MANIFEST, Bundle, open_bundle, seal
 from hemo_core.errors import ExportError, PrecisionRefused
 from hemo_core.inference.scoring import score_scan
 from hemo_core.inference.session import Engine
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 
 pytest.importorskip("onnx", reason="needs the export extra")
 

@@ -11,7 +11,7 @@ from hemo_worker.threads import few_threads
 
 
 def read(ref, mount, **options):
-    from hemo_core.readers import read_scan
+    from hemo_core.scans.readers import read_scan
 
     if "killer" in ref.path:
         os.kill(os.getpid(), signal.SIGKILL)

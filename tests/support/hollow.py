@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hemo_core.bundle import CNN, HEAD, MANIFEST, MODEL, SEQUENCE, Bundle, canonical, seal
-from hemo_core.contract import InputContract, ScoringContract
-from hemo_core.manifest import seal_of
+from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.manifest import seal_of
 
 
 def write_hollow(folder: Path, **changes: Any) -> Bundle:

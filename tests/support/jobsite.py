@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from hemo_core.bundle import Bundle
-from hemo_core.discover import discover
 from hemo_core.jobs import JobHeader, JobStore, Progress, submit
 from hemo_core.phantoms import Phantom, PhantomSpec, make_phantom, write_dicom, write_png
+from hemo_core.scans.discover import discover
 from hemo_worker.local import LocalWorker
 
 T = TypeVar("T")

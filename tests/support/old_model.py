@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.inference.gradcam import normalised
-from hemo_core.keras_file import quiet_tensorflow
 
 SIDE = 32
 

@@ -11,8 +11,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from hemo_core.phantoms import Phantom, PhantomSpec, make_phantom
-from hemo_core.readers import read_scan
-from hemo_core.scan import Scan, ScanRef, SourceKind
+from hemo_core.scans.readers import read_scan
+from hemo_core.scans.scan import Scan, ScanRef, SourceKind
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 SPEC = PhantomSpec(7, bleed="epidural", slices=8, rows=96, detail="fast")

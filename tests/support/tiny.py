@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from hemo_core.bundle import CNN, MANIFEST, Bundle, seal
-from hemo_core.contract import InputContract, ScoringContract
-from hemo_core.keras_file import quiet_tensorflow
+from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.phantoms.spec import BLEEDS
-from hemo_core.preprocess import apply_window, crop_resize, head_box, to_input
+from hemo_core.scans.preprocess import apply_window, crop_resize, head_box, to_input
 from hemo_export.package import export_run
 from hemo_trainer.model import Architecture, Network, build_network
 

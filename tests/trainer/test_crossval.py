@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import load_config
 from hemo_trainer.fold_predictions import slice_key
 

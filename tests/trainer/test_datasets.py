@@ -15,7 +15,7 @@ from layouts import (
     write_table,
 )
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_core.phantoms import write_dicom, write_nifti, write_png
 from hemo_trainer.cache import cached_slices, prepared_picture, readable_slices
@@ -144,7 +144,7 @@ def test_a_thin_series_is_averaged_as_a_worker_averages_it(tmp_path: Path):
     assert [len(r.averaged) for r in records] == [4] * 6
     assert [r.label for r in records] == [max(labels(thin)[at : at + 4]) for at in range(0, 24, 4)]
 
-    from hemo_core.preprocess import prepare
+    from hemo_core.scans.preprocess import prepare
     from hemo_trainer.pictures import read_file
 
     worker = prepare(read_file(folder / "ct_scans" / "049.nii"), CONTRACT).pixels

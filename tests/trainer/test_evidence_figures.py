@@ -11,7 +11,7 @@ pytest.importorskip("sklearn", reason="needs the train extra")
 
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.evaluation.calibration import calibration, expected_calibration_error, reliability
 from hemo_trainer.evaluation.compare import paired_differences
 from hemo_trainer.evaluation.decision import decision_curve, net_benefit

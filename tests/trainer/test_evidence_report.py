@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from browsing import opened
 
-from hemo_core.contract import ScoringContract, Window
+from hemo_core.bundle.contract import ScoringContract, Window
 from hemo_core.errors import DatasetError, PatientLeak, SettingsError
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.preprocess import apply_window
 from hemo_core.wording import STATEMENT
 
 pytest.importorskip("sklearn", reason="needs the train extra")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle import open_bundle
-from hemo_core.contract import InputContract, ScoringContract
-from hemo_core.keras_file import quiet_tensorflow
+from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.cascade import Cascade, stages_of
@@ -38,7 +38,7 @@ def edge_detector() -> Network:
     quiet_tensorflow()
     import keras
 
-    from hemo_core.keras_layers import PerSlice
+    from hemo_core.bundle.keras_layers import PerSlice
 
     picture = keras.Input((64, 64, 1))
     cnn = keras.Model(picture, keras.layers.AveragePooling2D(8)(picture), name="cnn")

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs the train extra")
 
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import InputContract, ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.session import CnnOutput
 from hemo_trainer.cache import prepared_picture

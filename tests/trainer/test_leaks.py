@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from layouts import SLICES, head, labels, write_plain, write_table
 
 from hemo_cli.dataset import dataset
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, PatientLeak
 from hemo_core.phantoms import write_png
 from hemo_trainer.config import DataSource, SplitConfig, load_config

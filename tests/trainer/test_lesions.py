@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window, crop_resize, head_box
+from hemo_core.scans.preprocess import apply_window, crop_resize, head_box
 from hemo_trainer.config import LesionConfig
 from hemo_trainer.datasets.record import SUBTYPES
 from hemo_trainer.lesions import paint_sequence, read_anatomy

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_trainer.config import FitConfig
 from hemo_trainer.model import Architecture, start_network
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import DatasetError, SettingsError, TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import load_config
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
@@ -126,7 +126,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers_as_an_undisturbed_one(
 def test_the_network_reads_slices_in_order_and_one_slice_works_too(run: Path):
     import keras
 
-    import hemo_core.keras_layers  # noqa: F401  registers PerSlice
+    import hemo_core.bundle.keras_layers  # noqa: F401  registers PerSlice
 
     model = keras.models.load_model(run / "model.keras", safe_mode=True)
     slices = np.random.default_rng(0).random((1, 5, 48, 48, 1), np.float32)
@@ -139,7 +139,7 @@ def test_the_network_reads_slices_in_order_and_one_slice_works_too(run: Path):
 def test_padding_changes_no_logit_of_a_masked_sequence():
     import keras
 
-    from hemo_core.contract import InputContract
+    from hemo_core.bundle.contract import InputContract
     from hemo_trainer.config import FitConfig
     from hemo_trainer.model import Architecture, build_network
     from hemo_trainer.training_graph import training_model

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
+from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.inference.scoring import score_scan
 from hemo_core.jobs.header import JobHeader
-from hemo_core.jobs.manifest import write_ignored, write_manifest
-from hemo_core.preprocess import Prepared, prepare
+from hemo_core.jobs.rows import write_ignored, write_manifest
 from hemo_core.report import EngineFacts, Report, Shown, picture_name, scored_report
-from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+from hemo_core.scans.preprocess import Prepared, prepare
+from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 
 ENGINE = EngineFacts("CPUExecutionProvider")
 

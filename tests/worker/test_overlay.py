@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ScoringFailed
-from hemo_core.heat import blend, heat_on_source, palette
+from hemo_core.inference.heat import blend, heat_on_source, palette
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import prepare
-from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+from hemo_core.scans.preprocess import prepare
+from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 from hemo_worker.outputs import overlay
 from hemo_worker.outputs.overlay import overlay_png
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hemo_core.contract import HeatmapCheck, InputContract, ScoringContract
+from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import DeviceError, RootNotMounted, SinkError, Truncated
 from hemo_core.inference.session import CnnOutput
 from hemo_core.jobs import JobOptions
 from hemo_core.report import dump_report, report_schema
-from hemo_core.scan import Rejection
+from hemo_core.scans.scan import Rejection
 from hemo_worker.metrics import Meter
 from hemo_worker.pipeline import Limits, Model, Pipeline, Work, positive_slices
 

@@ -11,7 +11,7 @@ import pytest
 
 from hemo_core.errors import DecodeFailed, JobNotFound, SinkError
 from hemo_core.report import dump_report, failed_report, rejected_report
-from hemo_core.scan import Rejection
+from hemo_core.scans.scan import Rejection
 from hemo_core.text import csv_cell, visible
 from hemo_worker.outputs import summary
 from hemo_worker.outputs.summary import COLUMNS, summarise

@@ -11,7 +11,7 @@ from browsing import opened
 
 from hemo_core.errors import DecodeFailed
 from hemo_core.report import failed_report, rejected_report
-from hemo_core.scan import Rejection
+from hemo_core.scans.scan import Rejection
 from hemo_core.text import Html, fill
 from hemo_core.wording import STATEMENT
 from hemo_worker.outputs.scan_page import scan_page

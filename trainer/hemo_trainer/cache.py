@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, HemoError
-from hemo_core.preprocess import Prepared
+from hemo_core.scans.preprocess import Prepared
 from hemo_trainer.datasets.reading import Problem, refuse
 from hemo_trainer.datasets.record import SliceRecord, fingerprint
 from hemo_trainer.pictures import prepare_record, read_pictures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.metrics import Scored
 

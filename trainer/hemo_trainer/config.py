@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from hemo_core.contract import InputContract, Window
+from hemo_core.bundle.contract import InputContract, Window
 from hemo_core.errors import SettingsError
 from hemo_trainer.model import Architecture
 

@@ -117,7 +117,7 @@ def cross_validate(
 
 def run_fold(job: FoldJob) -> None:
     """Train on everyone but the fold's patients, then write ``predictions.npz`` of these."""
-    from hemo_core.keras_file import quiet_tensorflow
+    from hemo_core.bundle.keras import quiet_tensorflow
 
     quiet_tensorflow(job.threads)
     config = load_config(job.config)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.cache import cache_key, readable_slices
 from hemo_trainer.config import DataSource, SplitConfig, TrainConfig

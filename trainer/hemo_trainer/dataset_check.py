@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import PatientLeak
 from hemo_trainer.config import DataSource, SplitConfig
 from hemo_trainer.data import source_names

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hemo_core import __version__
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.calibrate import Validated, lock_scoring
 from hemo_trainer.card import model_card
 from hemo_trainer.config import TrainConfig

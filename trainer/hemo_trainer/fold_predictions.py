@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.errors import TrainingError
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, by_series
 from hemo_trainer.model import Network

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.crossval import fit_fixed
 from hemo_trainer.data import TrainingData, load_data

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data import TrainingData
 from hemo_trainer.datasets.record import SliceRecord

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated, scan_logit
 from hemo_trainer.datasets.record import exam_label
 from hemo_trainer.evaluation.intervals import Draws, Float64, Interval, Resampling, percentile, wilson

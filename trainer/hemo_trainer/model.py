@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_trainer.lite0 import build_lite0, load_imagenet
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def build_network(contract: InputContract, labels: int, arch: Architecture) -> N
     """
     import keras
 
-    from hemo_core.keras_layers import PerSlice
+    from hemo_core.bundle.keras_layers import PerSlice
 
     picture = (contract.height, contract.width, contract.channels)
     cnn = build_cnn(picture, arch)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import BadGeometry, FileUnreadable, HemoError, UnknownFormat
-from hemo_core.preprocess import Prepared, prepare
-from hemo_core.scan import Geometry, Scan, ScanRef, Slice
+from hemo_core.scans.preprocess import Prepared, prepare
+from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 from hemo_trainer.datasets.reading import Problem
 from hemo_trainer.datasets.record import SliceRecord
 
@@ -61,10 +61,10 @@ def read_file(path: Path) -> Scan:
     Raises:
         ScanError: subclasses, one for each way in which a file can be bad.
     """
-    from hemo_core.readers.dicom import read_dicom
-    from hemo_core.readers.image import read_image
-    from hemo_core.readers.nifti import read_nifti
-    from hemo_core.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
+    from hemo_core.scans.readers.dicom import read_dicom
+    from hemo_core.scans.readers.image import read_image
+    from hemo_core.scans.readers.nifti import read_nifti
+    from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
 
     place = path.resolve()
     try:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.model import Network
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hemo_worker.threads import few_threads
 
 if TYPE_CHECKING:
-    from hemo_core.keys import PublicKey
+    from hemo_core.bundle.keys import PublicKey
     from hemo_worker.settings import WorkerSettings
 
 
@@ -47,7 +47,7 @@ def _root(text: str) -> tuple[str, Path]:
 
 
 def _key(text: str) -> PublicKey:
-    from hemo_core.keys import parse_public_key
+    from hemo_core.bundle.keys import parse_public_key
 
     try:
         return parse_public_key(text)

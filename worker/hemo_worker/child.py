@@ -32,7 +32,7 @@ from hemo_core.inference.explainer_choice import ExplainerKind, choose_explainer
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.precision import Precision
 from hemo_core.jobs import Claim, JobHeader, JobStore
-from hemo_core.readers import read_scan
+from hemo_core.scans.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
 from hemo_worker.death import die_with_parent
 from hemo_worker.memory import keep_freed_memory

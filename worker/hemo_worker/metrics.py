@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hemo_core.errors import BrokerError, SettingsError
 from hemo_core.jobs import JobStore
-from hemo_core.queue import queue_depth
+from hemo_core.jobs.queue import queue_depth
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -23,10 +23,10 @@ from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.scoring import ScanScore, score_scan
 from hemo_core.inference.session import Engine
 from hemo_core.jobs import JobOptions
-from hemo_core.preprocess import Prepared, prepare, to_input
-from hemo_core.readers import read_scan
 from hemo_core.report import EngineFacts, Report, Shown, failed_report, picture_name, rejected_report, scored_report
-from hemo_core.scan import Scan, ScanRef
+from hemo_core.scans.preprocess import Prepared, prepare, to_input
+from hemo_core.scans.readers import read_scan
+from hemo_core.scans.scan import Scan, ScanRef
 from hemo_worker.outputs.overlay import overlay_png
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Pipeline:
 
     Args:
         mounts: where the input roots are, by name.
-        opener: reads one scan; :func:`hemo_core.readers.read_scan`.
+        opener: reads one scan; :func:`hemo_core.scans.readers.read_scan`.
     """
 
     def __init__(

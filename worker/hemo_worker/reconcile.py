@@ -13,7 +13,7 @@ from collections.abc import Callable
 from hemo_core.bundle import Bundle
 from hemo_core.errors import HemoError, JobError, RootNotMounted
 from hemo_core.jobs import JobHeader, JobStore, enqueue
-from hemo_core.queue import queued_chunks
+from hemo_core.jobs.queue import queued_chunks
 from hemo_worker.child import check_precision, other_bundle
 from hemo_worker.chunks import job_folder
 from hemo_worker.settings import WorkerSettings

@@ -16,8 +16,8 @@ from hemo_core.errors import HemoError, MissingExtra, RootNotMounted
 from hemo_core.inference.explainer_choice import choose_explainer
 from hemo_core.inference.precision import variant_files
 from hemo_core.jobs import JobStore
-from hemo_core.queue import make_app, queue_name
-from hemo_core.readers import read_scan
+from hemo_core.jobs.queue import make_app, queue_name
+from hemo_core.scans.readers import read_scan
 from hemo_worker import metrics
 from hemo_worker.settings import WorkerSettings
 from hemo_worker.shared import Shared

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hemo_core.queue import SENT_HEADER, TASK
+from hemo_core.jobs.queue import SENT_HEADER, TASK
 from hemo_worker.child import Child
 
 
@@ -14,7 +14,7 @@ def register(app: Any, child: Callable[[], Child | None]) -> None:
     """Make ``app`` run chunk messages.
 
     Args:
-        app: of :func:`hemo_core.queue.make_app`.
+        app: of :func:`hemo_core.jobs.queue.make_app`.
         child: this process's :class:`Child`; None while the worker is stopping for lack of a model.
     """
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import HEAD, Bundle
+from hemo_core.bundle.keras import load_sealed
 from hemo_core.errors import BundleSchema
 from hemo_core.inference.explainer_choice import ExplainerKind, WantedExplainer, choose_explainer
-from hemo_core.inference.gradcam_numpy import numpy_gradient
-from hemo_core.keras_file import load_sealed
+from hemo_core.inference.numpy_gradient.explainer import numpy_gradient
 
 Float: TypeAlias = npt.NDArray[np.float32]
 

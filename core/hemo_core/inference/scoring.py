@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import ScoringFailed
 
 Doubles: TypeAlias = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from hemo_core.errors import BrokerError, JobExists, JobNotFound
 from hemo_core.jobs import scripts
 from hemo_core.jobs.header import JobHeader
 from hemo_core.jobs.progress import Ending, JobState, Progress
-from hemo_core.queue import PREFIX, redis_url
+from hemo_core.jobs.queue import PREFIX, redis_url
 
 KEEP_FINISHED_S = 30 * 24 * 3600
 POISON_DEATHS = 2

@@ -14,11 +14,11 @@ import numpy as np
 
 from hemo_core.errors import JobExists, NoInput, SinkError
 from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, check_job_id, read_header, utc_now
-from hemo_core.jobs.manifest import Manifest, write_ignored, write_manifest
 from hemo_core.jobs.progress import Progress
+from hemo_core.jobs.queue import make_app, queue_name, send_chunks
+from hemo_core.jobs.rows import Manifest, write_ignored, write_manifest
 from hemo_core.jobs.store import JobStore
-from hemo_core.queue import make_app, queue_name, send_chunks
-from hemo_core.scan import ScanRef
+from hemo_core.scans.scan import ScanRef
 
 CHUNK_SIZE = 32
 _BATCH = 1000

@@ -23,8 +23,8 @@ from pydicom.uid import (
 )
 
 from hemo_core.errors import MissingExtra
-from hemo_core.phantoms.marks import PATIENT_PREFIX, WORD
 from hemo_core.phantoms.spec import Phantom, PhantomSpec
+from hemo_core.scans.phantom_marks import PATIENT_PREFIX, WORD
 
 Syntax: TypeAlias = Literal["explicit", "implicit", "rle", "jpeg-ls", "jpeg-2000"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from hemo_core.phantoms.dicom import orientation, position
-from hemo_core.phantoms.marks import WORD
 from hemo_core.phantoms.spec import Phantom
+from hemo_core.scans.phantom_marks import WORD
 
 
 def affine(phantom: Phantom) -> np.ndarray:

@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hemo_core.contract import Window
-from hemo_core.phantoms.marks import PNG_KEYWORD, WORD
+from hemo_core.bundle.contract import Window
 from hemo_core.phantoms.spec import Phantom
-from hemo_core.preprocess import apply_window
+from hemo_core.scans.phantom_marks import PNG_KEYWORD, WORD
+from hemo_core.scans.preprocess import apply_window
 
 BRAIN = Window(40.0, 120.0)
 _AFTER_HEADER = 8 + 12 + 13

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hemo_core.errors import FileMissing
-from hemo_core.scan import ScanRef
+from hemo_core.scans.scan import ScanRef
 from hemo_trainer.datasets.index import Place, in_order, index_dicom, remembered, spacing_of
 from hemo_trainer.datasets.reading import Problem, Reading
 from hemo_trainer.datasets.record import SliceRecord
@@ -69,7 +69,7 @@ def _bleeds(row: Mapping[str, str], table: Path) -> int:
 
 def _refs(folder: Path, cache: Path | None) -> dict[str, list[ScanRef]]:
     """What discovery finds below the folder, by exam number."""
-    from hemo_core.discover import discover
+    from hemo_core.scans.discover import discover
 
     def find() -> list[dict[str, Any]]:
         return [ref.to_json() for ref in discover(folder) if ref.kind == "dicom"]

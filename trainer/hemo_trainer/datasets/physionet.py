@@ -96,7 +96,7 @@ def _record(row: Mapping[str, str], table: Path, source: str, volume: _Volume, n
 
 
 def stored_order(path: Path) -> tuple[tuple[int, ...], float | None]:
-    """Where each slice of a volume comes in the order of :mod:`hemo_core.readers.nifti`, foot to head.
+    """Where each slice of a volume comes in the order of :mod:`hemo_core.scans.readers.nifti`, foot to head.
 
     Args:
         path: NIfTI file; only its header is read.

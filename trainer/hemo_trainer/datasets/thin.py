@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from hemo_core.preprocess import slice_groups
+from hemo_core.scans.preprocess import slice_groups
 from hemo_trainer.datasets.record import UNKNOWN_SUBTYPES, SliceRecord, by_series
 
 

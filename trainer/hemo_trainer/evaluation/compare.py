@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.evaluation.intervals import Draws, Interval, Resampling, percentile, to_json

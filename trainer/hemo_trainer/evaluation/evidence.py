@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.wording import STATEMENT
 from hemo_trainer.datasets.record import SliceRecord

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.calibrate import threshold_at
 from hemo_trainer.evaluation.calibration import calibration

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ScoringFailed
-from hemo_core.heat import blend
-from hemo_core.preprocess import to_input
+from hemo_core.inference.heat import blend
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.cases import Case
 from hemo_trainer.evaluation.sizes import marked

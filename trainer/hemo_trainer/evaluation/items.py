@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated, scan_logit
 from hemo_trainer.datasets.record import SUBTYPES, SliceRecord, exam_label
 from hemo_trainer.metrics import Scored

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.config import SplitConfig, load_config
 from hemo_trainer.data import TrainingData, load_sources

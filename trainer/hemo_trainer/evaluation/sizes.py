@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract
-from hemo_core.preprocess import crop_resize
+from hemo_core.bundle.contract import InputContract
+from hemo_core.scans.preprocess import crop_resize
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.localise import box_share
 from hemo_trainer.heatmap_quality.maps import box_mask, head_mask

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
 from hemo_trainer.evaluation.figures import rate
 from hemo_trainer.evaluation.intervals import Resampling, to_json

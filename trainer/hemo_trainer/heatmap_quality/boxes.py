@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hemo_core.contract import InputContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.heatmap_quality.clustered import mean_json
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, patient_of

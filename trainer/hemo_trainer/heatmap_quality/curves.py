@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.heatmap_quality.clustered import mean_json
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, patient_of
 from hemo_trainer.heatmap_quality.maps import centre_heat, head_mask

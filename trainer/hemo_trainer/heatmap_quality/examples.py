@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import InputContract, ScoringContract
-from hemo_core.heat import blend
+from hemo_core.bundle.contract import InputContract, ScoringContract
 from hemo_core.inference.gradcam import Explainer
+from hemo_core.inference.heat import blend
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.preprocess import apply_window, crop_box, crop_resize, to_input
+from hemo_core.scans.preprocess import apply_window, crop_box, crop_resize, to_input
 from hemo_trainer.heatmap_quality.boxes import locate
 from hemo_trainer.heatmap_quality.cascade import Cascade
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, explain_series

@@ -10,10 +10,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import ScoringContract
+from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.scoring import calibrated
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.subject import Subject
 

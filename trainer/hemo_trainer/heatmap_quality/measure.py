@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hemo_core.bundle import Bundle
-from hemo_core.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import InputContract, ScoringContract
 from hemo_core.errors import BundleSchema, DatasetError, MissingExtra
 from hemo_core.inference.session import Device
 from hemo_trainer.datasets.record import SliceRecord

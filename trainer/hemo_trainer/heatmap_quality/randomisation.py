@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from hemo_core.errors import DatasetError
 from hemo_core.inference.gradcam import Explainer
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.intervals import Interval
 from hemo_trainer.heatmap_quality.cascade import Cascade

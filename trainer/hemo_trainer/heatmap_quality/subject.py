@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import MODEL, Bundle
+from hemo_core.bundle.keras import load_keras
 from hemo_core.errors import BundleSchema
 from hemo_core.inference.gradcam import Explainer, make_explainer
 from hemo_core.inference.session import CnnOutput, Device, Engine
-from hemo_core.keras_file import load_keras
 from hemo_trainer.model import Network
 
 Float = npt.NDArray[np.float32]

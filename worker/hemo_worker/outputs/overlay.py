@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.contract import Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import ScoringFailed
-from hemo_core.heat import blend, heat_on_source, palette
-from hemo_core.preprocess import Prepared, windowed
-from hemo_core.scan import Quality, Scan
+from hemo_core.inference.heat import blend, heat_on_source, palette
+from hemo_core.scans.preprocess import Prepared, windowed
+from hemo_core.scans.scan import Quality, Scan
 
 Float = npt.NDArray[np.float32]
 Canvas = npt.NDArray[np.uint8]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from hemo_core.errors import ReportInvalid
-from hemo_core.jobs.manifest import Manifest
+from hemo_core.jobs.rows import Manifest
 from hemo_core.report import Report, is_picture_name
-from hemo_core.scan import ScanRef
+from hemo_core.scans.scan import ScanRef
 from hemo_worker.sink import PAGE, REPORT, SCANS, read_report
 
 Ending = Literal["scored", "rejected", "failed", "cancelled", "open"]

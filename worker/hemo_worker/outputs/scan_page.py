@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hemo_core.report import Report, SliceResult
-from hemo_core.scan import Quality
+from hemo_core.scans.scan import Quality
 from hemo_core.text import Html, asset, fill, join, page_style
 from hemo_core.wording import HEATMAP_TEXT, STATEMENT
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import hemo_core
 from hemo_core.jobs.header import JobHeader
-from hemo_core.jobs.manifest import IGNORED_FILE
-from hemo_core.scan import Quality
+from hemo_core.jobs.rows import IGNORED_FILE
+from hemo_core.scans.scan import Quality
 from hemo_core.text import Html, asset, fill, join, page_style, visible
 from hemo_core.wording import LABEL_TEXT, OUTCOME_TEXT, QUALITY_TEXT, STATEMENT
 from hemo_worker.outputs.rows import Row

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from hemo_core.inference.session import Engine
-from hemo_core.preprocess import to_input
+from hemo_core.scans.preprocess import to_input
 from hemo_export.gates.left import material, reopened
 
 

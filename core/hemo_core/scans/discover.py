@@ -1,0 +1,258 @@
+"""A path → the scans in it, one row each, before any pixel is read.
+
+Discovery streams: it works through the input one top-level folder at a time and keeps no more than one of them in
+memory (about 400 bytes a DICOM file). A series that is spread over several top-level folders is closed with the first;
+the files of the others get a row with the error ``late_slice``. Every file ends in exactly one place: in a row
+(to be scored, rejected, or failed, with a reason), or in the list of ignored files, with a reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from hemo_core.errors import LateSlice, NoInput, NoPixels, UsageError
+from hemo_core.scans.choice import REJECTION_CODES, choose, own_rejection
+from hemo_core.scans.ids import IdRegister, id_of_digests, id_of_uids
+from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
+from hemo_core.scans.scan import Rejection, ScanRef
+from hemo_core.scans.series import Member, Series, SeriesTable, layers
+from hemo_core.scans.walk import Entry, EntryKind, top_level
+
+__all__ = ["REJECTION_CODES", "Discovery", "discover"]
+
+_THREADS = 4
+_READ_AHEAD = 256
+_SPILL_BYTES = 4 << 20
+
+
+def discover(
+    root: Path,
+    *,
+    root_name: str = "scans",
+    group_folders: bool = False,
+    overrides: frozenset[str] = frozenset(),
+    all_series: bool = False,
+    threads: int = _THREADS,
+) -> Discovery:
+    """Find the scans below a folder, or in one file.
+
+    Args:
+        root: the input folder or file; may be a symbolic link, links below it are not followed.
+        root_name: the name under which workers know this root.
+        group_folders: take the pictures of a folder for the slices of one scan, ordered naturally by name.
+        overrides: codes of :data:`REJECTION_CODES` that shall not keep a series from being scored.
+        all_series: score every series that could be scored, not just the best one of each study.
+        threads: how many files are opened at once.
+
+    Raises:
+        NoInput: nothing is at that path, or neither a file nor a folder, or it cannot be read.
+        UsageError: an override that is no rejection code.
+    """
+    unknown = overrides - set(REJECTION_CODES)
+    if unknown:
+        raise UsageError(f"no such rejection code: {', '.join(sorted(unknown))}", hint=", ".join(REJECTION_CODES))
+    if not root.exists():
+        raise NoInput("nothing is at this path", path=str(root))
+    if not (root.is_dir() or root.is_file()):
+        raise NoInput("neither a file nor a folder", path=str(root))
+    if not os.access(root, os.R_OK):
+        raise NoInput("this path cannot be read", path=str(root), hint="check its permissions")
+    return Discovery(
+        root.resolve(), root_name, overrides, group_folders=group_folders, all_series=all_series, threads=threads
+    )
+
+
+class Discovery(Iterator[ScanRef]):
+    """An iterator over the scans, one pass.
+
+    Attributes:
+        mount: the folder that all paths are relative to; the parent where the input is one file.
+        ignored: (path, reason) of every file that is plainly no scan; complete once the iterator has ended.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        root_name: str,
+        overrides: frozenset[str],
+        *,
+        group_folders: bool,
+        all_series: bool,
+        threads: int,
+    ) -> None:
+        self.mount = root if root.is_dir() else root.parent
+        self.ignored = IgnoredFiles()
+        self._root_name = root_name
+        self._overrides = overrides
+        self._group_folders = group_folders
+        self._all_series = all_series
+        self._threads = threads
+        self._ids = IdRegister()
+        self._closed: set[int] = set()
+        self._groups = iter([iter([Entry(root.name, EntryKind.FILE)])]) if root.is_file() else top_level(root)
+        self._rows = self._all_rows()
+
+    def __iter__(self) -> Discovery:
+        return self
+
+    def __next__(self) -> ScanRef:
+        return next(self._rows)
+
+    def _all_rows(self) -> Iterator[ScanRef]:
+        for entries in self._groups:
+            yield from self._group_rows(entries)
+
+    def _group_rows(self, entries: Iterator[Entry]) -> Iterator[ScanRef]:
+        """Rows of one top-level folder: pictures and volumes as they are found, then its DICOM series."""
+        table = SeriesTable()
+        pictures: list[FoundFile] = []
+        for found in self._recognised(entries):
+            if pictures and not _same_folder(pictures[0], found):
+                yield self._folder_row(pictures)
+                pictures = []
+            if isinstance(found, FoundDicom):
+                table.add(found)
+            elif isinstance(found, Ignored):
+                self.ignored.add(found.path, found.reason)
+            elif isinstance(found, Failed):
+                yield self._row(found.scan_id, [found.path], kind=found.kind, error=found.error)
+            elif self._group_folders and found.kind == "image":
+                pictures.append(found)
+            else:
+                yield self._row(id_of_digests([found.digest]), [found.path], kind=found.kind)
+        if pictures:
+            yield self._folder_row(pictures)
+        for study in table.studies():
+            yield from self._study_rows(study)
+
+    def _recognised(self, entries: Iterator[Entry]) -> Iterator[Found]:
+        """Look at files in a few threads, in order, never more than a window ahead."""
+        with ExitStack() as stack:
+            pool = stack.enter_context(ThreadPoolExecutor(self._threads, thread_name_prefix="discover"))
+            window: deque[Future[Found]] = deque()
+            stack.callback(lambda: [future.cancel() for future in window])
+            for entry in entries:
+                window.append(pool.submit(recognise, self.mount, entry))
+                if len(window) >= _READ_AHEAD:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+
+    def _folder_row(self, pictures: Sequence[FoundFile]) -> ScanRef:
+        """A folder of pictures as one scan."""
+        ordered = sorted(pictures, key=lambda one: natural_key(one.path))
+        return self._row(id_of_digests([one.digest for one in ordered]), [one.path for one in ordered], kind="image")
+
+    def _study_rows(self, study: Sequence[Series]) -> Iterator[ScanRef]:
+        """Rows of all series of one study."""
+        verdicts: dict[str, Rejection | None] = {one.key: own_rejection(one, self._overrides) for one in study}
+        candidates = [one for one in study if verdicts[one.key] is None and one.header.has_pixels]
+        chosen = choose(candidates, self._overrides, all_series=self._all_series)
+        verdicts |= {one.key: verdict for one, verdict in zip(candidates, chosen, strict=True)}
+        for series in study:
+            yield from self._series_rows(series, verdicts[series.key])
+
+    def _series_rows(self, series: Series, rejection: Rejection | None) -> Iterator[ScanRef]:
+        """One row for a series, and one for each whole copy of it."""
+        number = hash(series.key)
+        late = number in self._closed
+        self._closed.add(number)
+        for layer in layers(series.members):
+            scan_id = id_of_uids(member.sop_uid for member in layer)
+            error = _late(layer) if late and scan_id not in self._ids else None
+            if error is None and rejection is None and not series.header.has_pixels:
+                error = Rejection(NoPixels.code, f"a {series.header.modality or 'DICOM'} object without pixel data")
+            yield self._row(
+                scan_id,
+                [member.path for member in layer],
+                kind="dicom",
+                error=error,
+                rejection=None if error else rejection,
+                series=series,
+            )
+
+    def _row(
+        self,
+        scan_id: str,
+        files: Sequence[str],
+        *,
+        kind: str,
+        error: Rejection | None = None,
+        rejection: Rejection | None = None,
+        series: Series | None = None,
+    ) -> ScanRef:
+        unique, duplicate_of = self._ids.unique(scan_id)
+        header = series.header if series else None
+        return ScanRef(
+            unique,
+            self._root_name,
+            _common_path(files),
+            tuple(files),
+            kind,  # type: ignore[arg-type]
+            study_uid=(header.study_uid or None) if header else None,
+            series_uid=(header.series_uid or None) if header else None,
+            series_description=(header.description or None) if header else None,
+            duplicate_of=duplicate_of,
+            rejection=rejection,
+            error=error,
+            quality=series.quality if series else (),
+        )
+
+
+class IgnoredFiles(Iterable[tuple[str, str]]):
+    """(path, reason) pairs; kept on disk when there are many."""
+
+    def __init__(self) -> None:
+        self._rows = tempfile.SpooledTemporaryFile(max_size=_SPILL_BYTES, mode="w+", encoding="ascii")  # noqa: SIM115 - lives as long as this object
+        self.count = 0
+
+    def add(self, path: str, reason: str) -> None:
+        """Append one pair."""
+        self._rows.write(json.dumps([path, reason]) + "\n")
+        self.count += 1
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        self._rows.seek(0)
+        for line in self._rows:
+            path, reason = json.loads(line)
+            yield path, reason
+        self._rows.seek(0, os.SEEK_END)
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``slice 10`` after ``slice 9``."""
+    parts = re.split(r"(\d+)", text.lower())
+    return (*((0, int(part)) if part.isdecimal() else (1, part) for part in parts), (1, text))
+
+
+def _same_folder(picture: FoundFile, found: Found) -> bool:
+    path = found.header.path if isinstance(found, FoundDicom) else found.path
+    return path.rpartition("/")[0] == picture.path.rpartition("/")[0]
+
+
+def _late(members: Sequence[Member]) -> Rejection:
+    count = len(members)
+    reason = (
+        f"{count} files of a series whose other files lie in another top-level folder, and which is closed already; "
+        "put all files of a series below one top-level folder"
+    )
+    return Rejection(LateSlice.code, reason)
+
+
+def _common_path(files: Sequence[str]) -> str:
+    """The file, or the folder that holds all of them."""
+    if len(files) == 1:
+        return files[0]
+    common = os.path.commonpath([path.rpartition("/")[0] or "." for path in files])
+    return common or "."

@@ -1,0 +1,263 @@
+"""A DICOM series, or one DICOM file, → slices in Hounsfield units, ordered from foot to head."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hemo_core.errors import BadGeometry
+from hemo_core.scans import geometry
+from hemo_core.scans.readers.dicom_grey import to_grey
+from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse, valid_uid
+from hemo_core.scans.readers.dicom_hounsfield import to_hounsfield
+from hemo_core.scans.readers.dicom_pixels import check_pixels, stored_frame
+from hemo_core.scans.readers.findings import Findings
+from hemo_core.scans.readers.kernels import is_sharp
+from hemo_core.scans.readers.limits import check_size
+from hemo_core.scans.readers.safe_open import read_below
+from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice, Units
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_LOSSY_SYNTAXES = frozenset(
+    {
+        "1.2.840.10008.1.2.4.50",  # JPEG baseline
+        "1.2.840.10008.1.2.4.51",  # JPEG extended
+        "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
+    }
+)
+_TILT_DEG = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomFile:
+    """One parsed file, its pixels not yet decoded."""
+
+    header: Header
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """One frame of one file, and where it lies."""
+
+    file: DicomFile
+    index: int
+    plane: Plane
+    position_mm: float | None
+
+    @property
+    def header(self) -> Header:
+        return self.file.header
+
+    @property
+    def uid(self) -> str | None:
+        uid = self.header.sop_uid or None
+        return f"{uid}#{self.index + 1}" if uid and self.header.frames > 1 else uid
+
+
+def load_file(mount: Path, path: str) -> DicomFile:
+    """Parse one file and refuse what cannot be decoded. Raises ScanError subclasses."""
+    stream: io.BytesIO = read_below(mount, path)
+    dataset = parse(stream, path, header_only=False)
+    header = header_of(dataset, path, has_pixels="PixelData" in dataset)
+    check_pixels(dataset, header, stream)
+    return DicomFile(header, dataset)
+
+
+def read_dicom(ref: ScanRef, mount: Path) -> Scan:
+    """Read a series.
+
+    Files of another size or orientation than most (a localizer among the slices), copies, and slices at a position
+    that is already taken are left out with a code; the series goes on.
+
+    Raises:
+        ScanError: subclasses, for the first file that cannot be read: a series is never scored in part.
+    """
+    findings = Findings()
+    files = _without_copies([load_file(mount, path) for path in sorted(ref.files)], findings)
+    frames = _one_stack([frame for file in files for frame in _frames(file)], findings)
+    _check_total(frames)
+    frames, order_from = _ordered(frames, findings)
+    frames = _one_each(frames, findings)
+    _note_headers([frame.header for frame in frames], findings)
+    return _assemble(ref, frames, order_from, findings)
+
+
+def _frames(file: DicomFile) -> list[_Frame]:
+    planes = file.header.planes
+    return [_Frame(file, index, plane, geometry.position_along(plane)) for index, plane in enumerate(planes)]
+
+
+def _without_copies(files: Sequence[DicomFile], findings: Findings) -> list[DicomFile]:
+    """One file for each SOP Instance UID."""
+    kept: dict[str, DicomFile] = {}
+    for file in files:
+        kept.setdefault(file.header.sop_uid or file.header.path, file)
+    if len(kept) < len(files):
+        findings.add(
+            Quality.EXTRA_SLICES_DROPPED, f"{len(files) - len(kept)} copies of files of the series were left out."
+        )
+    return list(kept.values())
+
+
+def _one_stack(frames: Sequence[_Frame], findings: Findings) -> list[_Frame]:
+    """The frames of the most common size and orientation."""
+    stacks: list[list[_Frame]] = []
+    for frame in frames:
+        for stack in stacks:
+            if _alike(stack[0], frame):
+                stack.append(frame)
+                break
+        else:
+            stacks.append([frame])
+    largest = max(stacks, key=len)
+    others = len(frames) - len(largest)
+    if others:
+        text = f"{others} of {len(frames)} images have another size or orientation than the rest and were left out."
+        findings.add(Quality.EXTRA_SLICES_DROPPED, text)
+    return largest
+
+
+def _alike(one: _Frame, other: _Frame) -> bool:
+    same_size = (one.header.rows, one.header.columns) == (other.header.rows, other.header.columns)
+    placed = (one.position_mm is None) == (other.position_mm is None)
+    return same_size and placed and geometry.same_orientation(one.plane.orientation, other.plane.orientation)
+
+
+def _check_total(frames: Sequence[_Frame]) -> None:
+    first = frames[0].header
+    check_size(first.rows, first.columns, len(frames), first.path)
+
+
+def _ordered(frames: Sequence[_Frame], findings: Findings) -> tuple[list[_Frame], OrderFrom]:
+    """Foot to head by position along the normal; by frame or instance number only where no position is given."""
+    if all(frame.position_mm is not None for frame in frames):
+        order = sorted(frames, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame)))
+        return order, "position" if len(frames) > 1 else "single"
+    if len(frames) == 1:
+        return list(frames), "single"
+    findings.add(Quality.UNKNOWN_SPACING, "The headers give no positions; the order is that of the instance numbers.")
+    numbers = {(frame.header.instance_number, frame.index) for frame in frames}
+    if len(numbers) < len(frames):
+        message = "the slices have neither positions nor distinct instance numbers, so their order is not known"
+        raise BadGeometry(message, path=frames[0].header.path, hint="convert the series with its geometry, or to NIfTI")
+    return sorted(frames, key=lambda frame: (frame.header.instance_number, frame.index)), "frame"
+
+
+def _preference(frame: _Frame) -> tuple[bool, bool, int, int, int, str]:
+    """Which of several slices at one position comes first: soft kernel, without loss, then the earliest acquired."""
+    header = frame.header
+    sharp = is_sharp(header.kernel, header.description)
+    lossy = header.lossy or header.transfer_syntax in _LOSSY_SYNTAXES
+    return sharp, lossy, header.acquisition_number, header.instance_number, frame.index, header.sop_uid or header.path
+
+
+def _one_each(frames: Sequence[_Frame], findings: Findings) -> list[_Frame]:
+    """One frame for each position; ``frames`` are sorted by position, then preference."""
+    kernels = {frame.header.kernel for frame in frames}
+    if len(kernels) > 1:
+        names = ", ".join(sorted(kernel or "none" for kernel in kernels))
+        findings.add(Quality.MIXED_KERNELS, f"The series mixes reconstruction kernels: {names}.")
+    kept: list[_Frame] = []
+    for frame in frames:
+        here = frame.position_mm
+        before = kept[-1].position_mm if kept else None
+        if here is None or before is None or here - before >= geometry.SAME_POSITION_MM:
+            kept.append(frame)
+    doubled = len(frames) - len(kept)
+    if doubled:
+        text = f"{doubled} slices lie at a position that another slice has; one of each was used."
+        findings.add(Quality.DUPLICATE_POSITIONS, text)
+        findings.add(Quality.EXTRA_SLICES_DROPPED, f"{doubled} slices at doubled positions were left out.")
+    return kept
+
+
+def _note_headers(headers: Sequence[Header], findings: Findings) -> None:
+    """Codes that the headers alone justify."""
+    uids = [(header.sop_uid, header.series_uid, header.study_uid) for header in headers]
+    if not all(valid_uid(uid) for row in uids for uid in row):
+        text = "Identifiers in the header break the DICOM rules (PS3.5 9.1) or are absent; they were kept as they are."
+        findings.add(Quality.INVALID_UID, text)
+    if any(header.lossy or header.transfer_syntax in _LOSSY_SYNTAXES for header in headers):
+        text = "The slices were compressed with loss before they came here (0028,2110); subtle blood may be gone."
+        findings.add(Quality.LOSSY_COMPRESSED, text)
+    if any(header.phantom for header in headers):
+        findings.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
+
+
+def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, findings: Findings) -> Scan:
+    """Decode the kept frames and put the scan together."""
+    orientation = frames[0].plane.orientation
+    axial = orientation is None or geometry.angle_to_axis(orientation) <= geometry.NOT_AXIAL_DEG
+    if not axial:
+        findings.add(Quality.NOT_AXIAL, "The slices are not axial; the model was trained on axial slices.")
+    turn = geometry.upright(orientation) if axial else geometry.Turn()
+    if turn.changes:
+        findings.add(
+            Quality.REORIENTED, "The slices were turned or mirrored to stand nose up, patient's right on the left."
+        )
+    units: Units = "hu" if all(_is_hounsfield(frame.header) for frame in frames) else "grey8"
+    if units == "grey8":
+        findings.add(Quality.UNKNOWN_WINDOW, "Not a CT slice: grey levels are not Hounsfield units.")
+    slices = []
+    for frame in frames:
+        pixels = turn.apply(_decode(frame, units, findings))
+        slices.append(Slice(pixels, frame.header.path, frame.uid, frame.position_mm))  # type: ignore[arg-type]
+    return Scan(
+        ref, tuple(slices), units, _geometry(frames, order_from, turn, findings), findings.codes, findings.notes
+    )
+
+
+def _is_hounsfield(header: Header) -> bool:
+    monochrome = header.photometric in {"", "MONOCHROME1", "MONOCHROME2"}
+    return monochrome and header.modality in {"CT", ""} and not header.sop_class.startswith(_SECONDARY_CAPTURE)
+
+
+def _decode(frame: _Frame, units: Units, findings: Findings) -> Pixels:
+    dataset, header = frame.file.dataset, frame.header
+    stored = stored_frame(dataset, header, frame.index)
+    if units == "grey8":
+        return to_grey(dataset, header, stored)
+    pixels, codes = to_hounsfield(dataset, header, frame.index, stored)
+    for code in codes:
+        findings.add(Quality(code), _REPAIRS[Quality(code)])
+    return pixels
+
+
+_REPAIRS = {
+    Quality.MONOCHROME1: "Stored for inverted display (MONOCHROME1); Hounsfield units do not depend on that.",
+    Quality.WRAPPED_12_BIT: "Stored values had wrapped around at 12 bits and were unwrapped.",
+}
+
+
+def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Turn, findings: Findings) -> Geometry:
+    """Spacing and tilt, with their codes."""
+    positions = [frame.position_mm for frame in frames if frame.position_mm is not None]
+    steps = geometry.spacing(positions, [frame.plane.thickness for frame in frames])
+    if steps.missing:
+        text = f"Slices are missing, about {steps.missing}: some gaps are wider than 1.5 times the usual distance."
+        findings.add(Quality.MISSING_SLICES, text)
+    if steps.variable:
+        text = f"The distance between slices varies from {steps.smallest_mm:.2f} to {steps.largest_mm:.2f} mm."
+        findings.add(Quality.VARIABLE_SPACING, text)
+    tilt = _tilt(frames[0])
+    if tilt is not None and tilt >= _TILT_DEG:
+        findings.add(Quality.GANTRY_TILT, f"The slices are tilted by {tilt:.1f} degrees; they were scored as acquired.")
+    pixel_spacing = frames[0].plane.pixel_spacing
+    turned = None if pixel_spacing is None else turn.spacing(pixel_spacing)
+    return Geometry(order_from, turned, steps.median_mm, tilt)
+
+
+def _tilt(frame: _Frame) -> float | None:
+    """Angle between slice normal and table axis; from the tilt tag where the orientation is absent or ignores it."""
+    orientation, said = frame.plane.orientation, frame.header.tilt_deg
+    measured = None if orientation is None else geometry.angle_to_axis(orientation)
+    if said is not None and (measured is None or measured < _TILT_DEG):
+        return abs(said)
+    return None if measured is None else round(measured, 3)

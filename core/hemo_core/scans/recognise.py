@@ -1,0 +1,147 @@
+"""One file → what it is: a DICOM header, a volume, a picture, a failure with its code, or plainly no scan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+from hemo_core.errors import FileUnreadable, RootNotMounted, ScanError, UnknownFormat
+from hemo_core.scans.ids import digest_of, id_of_path
+from hemo_core.scans.readers.dicom_header import Header, read_header
+from hemo_core.scans.readers.safe_open import open_below
+from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
+from hemo_core.scans.scan import Rejection, SourceKind
+from hemo_core.scans.walk import Entry, EntryKind
+
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_SCAN_NAME = re.compile(r"\.(dcm|dicom|ima|nii|nii\.gz|png|jpe?g|tiff?)$", re.IGNORECASE)
+_NO_SCAN_NAME = re.compile(
+    r"\.(csv|tsv|txt|json|jsonl|xml|html?|md|rst|pdf|rtf|docx?|xlsx?|ods|odt|log|ini|cfg|toml|ya?ml|py|ipynb|m|r|sh|bat"
+    r"|sha\d*|md5|bval|bvec|gif|svg|bmp|db|lock|sqlite|exe|dll)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDicom:
+    """A DICOM file. ``sop_uid`` is made from the bytes where the header has none."""
+
+    header: Header
+    sop_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A volume or a picture, with the SHA-256 of its bytes."""
+
+    path: str
+    kind: Literal["nifti", "image"]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file that claims to be a scan, or could be one, and cannot be read."""
+
+    path: str
+    kind: SourceKind
+    error: Rejection
+    scan_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A file that is plainly no scan."""
+
+    path: str
+    reason: str
+
+
+Found: TypeAlias = FoundDicom | FoundFile | Failed | Ignored
+
+
+def recognise(root: Path, entry: Entry) -> Found:
+    """Look at one path. Content decides; the name only says whether something unreadable was meant to be a scan."""
+    early = _by_name(entry)
+    if early is not None:
+        return early
+    if entry.kind is EntryKind.UNREADABLE:
+        return _failed(entry, FileUnreadable(f"the folder cannot be listed: {entry.problem}", path=entry.path))
+    if entry.kind in _NO_FILE:
+        return _failed(entry, FileUnreadable(_NO_FILE[entry.kind], path=entry.path))
+    try:
+        with open_below(root, entry.path) as stream:
+            return _by_content(stream, entry)
+    except RootNotMounted:
+        raise
+    except ScanError as error:
+        return _failed(entry, error)
+
+
+def _by_name(entry: Entry) -> Ignored | None:
+    if entry.kind is EntryKind.JOB:
+        return Ignored(entry.path, "the reports of a job")
+    if any(part.startswith(".") for part in entry.path.split("/")) and entry.path != ".":
+        return Ignored(entry.path, "hidden")
+    if entry.kind is not EntryKind.UNREADABLE and _NO_SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, f"no scan format: {entry.name.rpartition('.')[2].lower()}")
+    if entry.kind in {EntryKind.SPECIAL, EntryKind.EMPTY} and not _SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, _NO_FILE[entry.kind])
+    return None
+
+
+_NO_FILE = {
+    EntryKind.LINK: "a symbolic link; links are not followed, so that nothing outside the input folder is read",
+    EntryKind.SPECIAL: "neither a file nor a folder (device, socket or pipe)",
+    EntryKind.EMPTY: "an empty folder",
+}
+
+
+def _by_content(stream: BinaryIO, entry: Entry) -> Found:
+    head = stream.read(SNIFF_BYTES)
+    stream.seek(0)
+    found = sniff(head)
+    if found is Format.DICOM:
+        return _dicom(stream, entry)
+    if found is Format.NIFTI:
+        return FoundFile(entry.path, "nifti", digest_of(stream))
+    if found in PICTURES:
+        return FoundFile(entry.path, "image", digest_of(stream))
+    if found is Format.TEXT and not _SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, "a text file")
+    if found is Format.ARCHIVE and not _SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, "an archive; unpack it to have its scans read")
+    message = _UNKNOWN.get(found, "neither DICOM nor NIfTI, PNG, JPEG or TIFF")
+    return _failed(entry, UnknownFormat(message, path=entry.path), digest_of(stream))
+
+
+_UNKNOWN = {
+    Format.TEXT: "a text file, whatever its name says",
+    Format.ARCHIVE: "an archive without a NIfTI volume, whatever its name says",
+    Format.NIFTI_PAIR: "a NIfTI header or Analyze file that keeps its data elsewhere; convert it to one .nii file",
+}
+
+
+def _dicom(stream: BinaryIO, entry: Entry) -> Found:
+    try:
+        header = read_header(stream, entry.path)
+    except ScanError as error:
+        return _failed(entry, error, digest_of(stream))
+    if header.sop_class == _DICOMDIR:
+        return Ignored(entry.path, "a DICOMDIR index; the files that it lists are found without it")
+    return FoundDicom(header, header.sop_uid or f"sha256:{digest_of(stream)}")
+
+
+def _failed(entry: Entry, error: ScanError, digest: str | None = None) -> Failed:
+    scan_id = digest[:16] if digest else id_of_path(entry.path)
+    reason = error.message if error.hint is None else f"{error.message} ({error.hint})"
+    return Failed(entry.path, _kind_by_name(entry.name), Rejection(error.code, reason), scan_id)
+
+
+def _kind_by_name(name: str) -> SourceKind:
+    lower = name.lower()
+    if lower.endswith((".nii", ".nii.gz")):
+        return "nifti"
+    return "image" if lower.endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff")) else "dicom"
