@@ -23,10 +23,10 @@ import pytest
 
 from hemo_cli import main
 from hemo_core.bundle.contract import Window
+from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom, write_png
 from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import TrainConfig
-from hemo_worker.broker import PrivateBroker
 from hemo_worker.local import LocalWorker
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hemo_core.errors import ExportError
 from hemo_core.inference.session import CONTRACT_KEY
-from hemo_export.parts import Parts
+from hemo_export.submodels import Parts
 
 OPSET = 17
 _LOOPS = frozenset({"Loop", "If", "Scan"})

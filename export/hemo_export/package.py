@@ -18,18 +18,18 @@ from hemo_core.bundle.keras import load_keras
 from hemo_core.errors import ExportError, MissingExtra
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import contract_text
-from hemo_export.answers import Respondent
 from hemo_export.gates import GateContext
-from hemo_export.gates.left import discard
+from hemo_export.gates.failure_folder import discard
 from hemo_export.graph import OPSET, cnn_graph, op_census, sequence_graph
 from hemo_export.listener import Listener, Silent
 from hemo_export.metadata import expected_metadata, write_metadata
 from hemo_export.page import PAGE, export_page
-from hemo_export.parts import Parts, take_apart
-from hemo_export.reference import KerasModel
+from hemo_export.parity.reference import KerasModel
+from hemo_export.parity.task_answers import Respondent
+from hemo_export.parity.task_scans import TaskData, load_task_data
 from hemo_export.release import judge_fp32, measured, release_variants
 from hemo_export.run_folder import RunFolder, read_run
-from hemo_export.task_data import TaskData, load_task_data
+from hemo_export.submodels import Parts, take_apart
 
 CARD = "MODEL_CARD.md"
 EVIDENCE = "evidence"

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 from hemo_core.bundle import CNN, Bundle, seal
 from hemo_core.errors import ExportError, GatesFailed
 from hemo_core.inference.precision import PRECISIONS, Precision
-from hemo_export.bench import benchmarks
 from hemo_export.gates import FP32_GATES, VARIANT_GATES, Gate, GateContext, GateResult, failures, run_gates
-from hemo_export.gates.left import leave
+from hemo_export.gates.failure_folder import leave
 from hemo_export.listener import Listener
 from hemo_export.metadata import expected_metadata, write_metadata
-from hemo_export.task_data import calibration_pixels
-from hemo_export.variants import HALF_CNN, INT8_CNN, Variant, make_variants
+from hemo_export.parity.task_scans import calibration_pixels
+from hemo_export.variants.build import HALF_CNN, INT8_CNN, Variant, make_variants
+from hemo_export.variants.speed import benchmarks
 
 Results: TypeAlias = tuple[GateResult, ...]
 Entries: TypeAlias = dict[str, dict[str, Any]]

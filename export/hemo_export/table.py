@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hemo_core.inference.precision import PRECISIONS
-from hemo_export.bench import BATCHES
+from hemo_export.variants.speed import BATCHES
 
 COLUMNS = (
     "precision",

@@ -10,7 +10,7 @@ import pytest
 from hollow import write_hollow
 
 from hemo_cli.exits import Exit
-from hemo_cli.local import Machine
+from hemo_cli.machine import Machine
 from hemo_core.bundle import SIGNATURE
 from hemo_core.bundle.keys import parse_public_key
 from hemo_core.errors import BundleUnsigned

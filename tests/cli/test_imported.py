@@ -30,7 +30,7 @@ def test_what_does_not_fit_together_is_a_usage_error(hemo, tmp_path: Path, argum
 
 
 def test_only_what_was_said_counts_as_said():
-    from hemo_cli.imported import given
+    from hemo_cli.import_options import given
 
     silent = dict.fromkeys(
         ("threshold", "windows", "crop", "pixels", "positive", "slice_spacing_mm", "beta", "licence")

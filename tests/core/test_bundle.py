@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hollow import flip, reseal, write_hollow, write_keras
 
-import hemo_core.bundle
+import hemo_core
 from hemo_core.bundle import HEAD, MANIFEST, Bundle, open_bundle, released_bundle, seal
 from hemo_core.bundle.archive import pack, unpack
 from hemo_core.bundle.keras import load_sealed
@@ -286,7 +286,7 @@ def repack(bundle: Bundle, folder: Path, changes: dict[str, bytes]) -> Path:
 
 
 def test_the_newest_released_bundle_is_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(hemo_core.bundle, "__file__", str(tmp_path / "hemo_core" / "bundle.py"))
+    monkeypatch.setattr(hemo_core, "__file__", str(tmp_path / "hemo_core" / "__init__.py"))
     with pytest.raises(BundleMissing, match="--bundle"):
         released_bundle()
     for version in ("0.9.0", "0.10.0-rc1", "0.10.0", "0.2.0"):

@@ -15,9 +15,9 @@ from hemo_core.inference import gradcam
 from hemo_core.inference.gradcam import Explainer, make_explainer, normalised
 from hemo_core.inference.session import Engine
 from hemo_export.package import export_run
-from hemo_export.parity import pictures
-from hemo_export.parts import take_apart
-from hemo_export.reference import full_gradcam
+from hemo_export.parity.outputs import pictures
+from hemo_export.parity.reference import full_gradcam
+from hemo_export.submodels import take_apart
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 

@@ -97,7 +97,7 @@ def exported() -> Callable[[Any], tuple[Any, OnnxGraph]]:
             import keras
 
             from hemo_export.graph import sequence_graph
-            from hemo_export.parts import Parts
+            from hemo_export.submodels import Parts
 
             keras.utils.set_random_seed(len(made))
             embeddings = keras.Input((None, WIDTH), name="embeddings")
@@ -132,7 +132,7 @@ def test_a_head_that_pools_by_maximum_and_flattens_is_that_of_tensorflow(exporte
 
     from hemo_core.bundle.keras_layers import PerSlice
     from hemo_export.graph import cnn_graph
-    from hemo_export.parts import Parts
+    from hemo_export.submodels import Parts
 
     layers = keras.layers
     keras.utils.set_random_seed(5)

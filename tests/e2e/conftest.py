@@ -10,7 +10,7 @@ from jobsite import Site
 
 from hemo_core.bundle import open_bundle
 from hemo_core.jobs import JobStore
-from hemo_worker.broker import PrivateBroker
+from hemo_core.jobs.private_broker import PrivateBroker
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom
-from hemo_worker.broker import PrivateBroker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

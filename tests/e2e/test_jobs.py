@@ -17,11 +17,11 @@ from tiny import fp32_only
 
 from hemo_core.errors import BundleAltered, DeviceError, PrecisionRefused, RootNotMounted
 from hemo_core.jobs import JobOptions, cancel, resume, retry_failed, submit
+from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.jobs.queue import queue_depth, queue_keys
 from hemo_core.phantoms import write_demo
 from hemo_core.report import load_report
 from hemo_core.scans.discover import discover
-from hemo_worker.broker import PrivateBroker
 from hemo_worker.local import LocalWorker, local_session
 
 pytestmark = pytest.mark.slow

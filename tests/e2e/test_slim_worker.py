@@ -12,8 +12,8 @@ from jobsite import SLIM, Site, write_series
 
 from hemo_core.errors import MissingExtra
 from hemo_core.jobs import JobStore
+from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.report import load_report
-from hemo_worker.broker import PrivateBroker
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,12 @@ import pytest
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ExportError
-from hemo_export.answers import Answers, Apart, compare
 from hemo_export.gates.task import EXACT, RELEASE
-from hemo_export.parity import difference
-from hemo_export.ranks import auc, midranks, rank_correlation
+from hemo_export.parity.outputs import difference
+from hemo_export.parity.ranks import auc, midranks, rank_correlation
+from hemo_export.parity.task_answers import Answers, Apart, compare
+from hemo_export.parity.task_scans import TaskData, load_task_data, phantom_task_data
 from hemo_export.run_folder import read_run
-from hemo_export.task_data import TaskData, load_task_data, phantom_task_data
 
 
 def test_ranks_of_ties_are_shared():

@@ -14,7 +14,7 @@ from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.errors import ExportError
 from hemo_export.graph import sequence_graph
 from hemo_export.package import export_run
-from hemo_export.parts import Parts, take_apart
+from hemo_export.submodels import Parts, take_apart
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 

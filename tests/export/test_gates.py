@@ -25,7 +25,7 @@ from hemo_core.inference.session import Engine
 from hemo_export import package
 from hemo_export.gates import FILE_GATES, GateContext, GateResult, failures, run_gates
 from hemo_export.gates.contract import SameContract
-from hemo_export.gates.left import RESULTS, discard, leave, reopened
+from hemo_export.gates.failure_folder import RESULTS, discard, leave, reopened
 from hemo_export.gates.numeric import HeatMapParity, HeatMapsWithoutTensorFlow, NumericParity
 from hemo_export.gates.providers import SameOnCuda
 from hemo_export.gates.refusals import Refusals
@@ -33,10 +33,10 @@ from hemo_export.gates.structure import Loads, OperatorCensus, ValidGraphs
 from hemo_export.gates.task import EXACT, TaskParity
 from hemo_export.metadata import read_metadata, write_metadata
 from hemo_export.package import export_run, gate_context
-from hemo_export.parts import take_apart
+from hemo_export.parity.task_scans import load_task_data
 from hemo_export.release import in_words
 from hemo_export.run_folder import read_run
-from hemo_export.task_data import load_task_data
+from hemo_export.submodels import take_apart
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 
@@ -49,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quiet_tensorflow()
     import keras
 
-    from hemo_trainer.model import build_network
+    from hemo_trainer.network.model import build_network
 
     folder = tmp_path_factory.mktemp("two-labels")
     keras.utils.set_random_seed(11)

@@ -20,9 +20,9 @@ from hemo_core.inference.session import Engine
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window, crop_resize, to_input, whole_box
 from hemo_export.graph import cnn_graph, op_census, sequence_graph
-from hemo_export.legacy import STATEMENT, Told, bundle_name, make_run
+from hemo_export.legacy.make_run import STATEMENT, Told, bundle_name, make_run
 from hemo_export.package import export_run
-from hemo_export.parts import take_apart
+from hemo_export.submodels import take_apart
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
 

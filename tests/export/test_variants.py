@@ -18,9 +18,9 @@ from hemo_core.scans.preprocess import to_input
 
 pytest.importorskip("onnx", reason="needs the export extra")
 
-from hemo_export.bench import benchmark, benchmarks
-from hemo_export.phantom_slices import phantom_slices
-from hemo_export.variants import HALF_CNN, INT8_CNN, make_variants
+from hemo_export.parity.phantom_inputs import phantom_slices
+from hemo_export.variants.build import HALF_CNN, INT8_CNN, make_variants
+from hemo_export.variants.speed import benchmark, benchmarks
 
 
 @pytest.fixture(scope="module")

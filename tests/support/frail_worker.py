@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 
+from hemo_core.processes import few_threads
 from hemo_worker.__main__ import settings_of
-from hemo_worker.threads import few_threads
 
 
 def read(ref, mount, **options):

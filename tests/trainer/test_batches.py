@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemo_trainer.augment import augment_sequence
-from hemo_trainer.batches import StepBuilder
 from hemo_trainer.config import AugmentConfig, BatchConfig, FitConfig, TrainConfig
 from hemo_trainer.datasets.record import SliceRecord
-from hemo_trainer.sampling import Sampler
+from hemo_trainer.steps.augment import augment_sequence
+from hemo_trainer.steps.batches import StepBuilder
+from hemo_trainer.steps.sampling import Sampler
 
 STILL = AugmentConfig(
     rotation_deg=0, shift=0, zoom=0, flip=0, reverse=0, noise=0, blur=0, jpeg=0, marks=0, erase=0, untouched=1

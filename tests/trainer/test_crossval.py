@@ -13,7 +13,7 @@ from hemo_core.errors import TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import load_config
-from hemo_trainer.fold_predictions import slice_key
+from hemo_trainer.runs.fold_predictions import slice_key
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 pytestmark = pytest.mark.slow
@@ -82,15 +82,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folds(config: Path) -> Path:
-    from hemo_trainer.crossval import cross_validate
+    from hemo_trainer.runs.crossval import cross_validate
 
     out = config.parent / "crossval"
     return cross_validate(config, out, cache=config.parent / "cache", folds=3, jobs=2, ablate=True)
 
 
 def test_every_patient_but_the_test_sides_is_scored_once_by_a_model_that_never_saw_them(config: Path, folds: Path):
-    from hemo_trainer.data import load_data
-    from hemo_trainer.fold_predictions import read_predictions
+    from hemo_trainer.data.prepared import load_data
+    from hemo_trainer.runs.fold_predictions import read_predictions
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")
@@ -105,7 +105,7 @@ def test_every_patient_but_the_test_sides_is_scored_once_by_a_model_that_never_s
 
 
 def test_the_ablation_gives_each_kind_its_figure_and_its_difference_to_the_cnn_alone(config: Path, folds: Path):
-    from hemo_trainer.oof import summarise
+    from hemo_trainer.runs.out_of_fold import summarise
 
     found = summarise(config, folds, cache=config.parent / "cache")
     slices = found["figures"]["ward slices"]
@@ -123,8 +123,8 @@ def test_the_ablation_gives_each_kind_its_figure_and_its_difference_to_the_cnn_a
 
 
 def test_a_share_of_the_first_phase_stays_in_the_weights(config: Path, tmp_path: Path):
-    from hemo_trainer.averaging import average_with_start
-    from hemo_trainer.model import build_network
+    from hemo_trainer.network.averaging import average_with_start
+    from hemo_trainer.network.model import build_network
 
     read = load_config(config)
     first, tuned = (build_network(read.input, 1, read.architecture) for _ in range(2))
@@ -136,7 +136,7 @@ def test_a_share_of_the_first_phase_stays_in_the_weights(config: Path, tmp_path:
 
 
 def test_a_refitted_model_takes_its_figures_from_the_folds(config: Path, folds: Path):
-    from hemo_trainer.refit import refit
+    from hemo_trainer.runs.refit import refit
 
     out = refit(config, config.parent / "refit", crossval=folds, cache=config.parent / "cache")
     run = json.loads((out / "run.json").read_text())
@@ -153,9 +153,9 @@ def test_a_refitted_model_takes_its_figures_from_the_folds(config: Path, folds: 
 
 
 def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: Path, folds: Path, tmp_path: Path):
-    from hemo_trainer.data import load_data
-    from hemo_trainer.fold_predictions import read_predictions
-    from hemo_trainer.refit import refit
+    from hemo_trainer.data.prepared import load_data
+    from hemo_trainer.runs.fold_predictions import read_predictions
+    from hemo_trainer.runs.refit import refit
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")
@@ -178,7 +178,7 @@ def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: P
 
 
 def test_the_learning_curve_begins_where_no_patient_was_seen(config: Path):
-    from hemo_trainer.learning_curve import learning_curve
+    from hemo_trainer.runs.learning_curve import learning_curve
 
     out = config.parent / "learning"
     points = learning_curve(config, out, cache=config.parent / "cache", shares=(0.5,), jobs=2)
@@ -191,8 +191,8 @@ def test_the_learning_curve_begins_where_no_patient_was_seen(config: Path):
 
 
 def test_fewer_training_patients_are_some_of_the_many_of_each_kind(config: Path):
-    from hemo_trainer.data import load_data
-    from hemo_trainer.fold_rows import left_out
+    from hemo_trainer.data.fold_rows import left_out
+    from hemo_trainer.data.prepared import load_data
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")
@@ -205,7 +205,7 @@ def test_fewer_training_patients_are_some_of_the_many_of_each_kind(config: Path)
 
 
 def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path):
-    from hemo_trainer.leakage import BY_PATIENT, BY_SLICE, study
+    from hemo_trainer.runs.leakage import BY_PATIENT, BY_SLICE, study
 
     out = config.parent / "leakage"
     found = study(config, out, cache=config.parent / "cache")
@@ -218,8 +218,8 @@ def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path
 
 
 def test_folds_of_slices_tear_patients_apart_and_folds_of_patients_do_not(config: Path):
-    from hemo_trainer.data import load_data
-    from hemo_trainer.leakage import _by_patient, _by_slice
+    from hemo_trainer.data.prepared import load_data
+    from hemo_trainer.runs.leakage import _by_patient, _by_slice
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")

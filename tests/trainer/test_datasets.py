@@ -18,13 +18,13 @@ from layouts import (
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_core.phantoms import write_dicom, write_nifti, write_png
-from hemo_trainer.cache import cached_slices, prepared_picture, readable_slices
 from hemo_trainer.config import DataSource, Layout
+from hemo_trainer.data.cache import cached_slices, prepared_picture, readable_slices
+from hemo_trainer.data.pictures import mask_of
 from hemo_trainer.datasets import read_dataset, read_source
 from hemo_trainer.datasets.detect import detect_source
 from hemo_trainer.datasets.record import SliceRecord, by_series, exam_label, fingerprint
 from hemo_trainer.datasets.thin import average_thin
-from hemo_trainer.pictures import mask_of
 
 CONTRACT = InputContract(height=64, width=64)
 BLEEDS, QUIET = head(1, "intraparenchymal"), head(2)
@@ -145,7 +145,7 @@ def test_a_thin_series_is_averaged_as_a_worker_averages_it(tmp_path: Path):
     assert [r.label for r in records] == [max(labels(thin)[at : at + 4]) for at in range(0, 24, 4)]
 
     from hemo_core.scans.preprocess import prepare
-    from hemo_trainer.pictures import read_file
+    from hemo_trainer.data.pictures import read_file
 
     worker = prepare(read_file(folder / "ct_scans" / "049.nii"), CONTRACT).pixels
     assert np.array_equal(cached_slices(records, CONTRACT, tmp_path / "cache"), worker)

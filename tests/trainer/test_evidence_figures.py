@@ -15,12 +15,12 @@ from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.evaluation.calibration import calibration, expected_calibration_error, reliability
 from hemo_trainer.evaluation.compare import paired_differences
 from hemo_trainer.evaluation.decision import decision_curve, net_benefit
-from hemo_trainer.evaluation.delong import delong, placements
 from hemo_trainer.evaluation.figures import rate, unit_figures
-from hemo_trainer.evaluation.intervals import Draws, Interval, Resampling, percentile, wilson
 from hemo_trainer.evaluation.predictive import npv, ppv, predictive_values
-from hemo_trainer.evaluation.ranking import rankings
-from hemo_trainer.metrics import Scored
+from hemo_trainer.figures.delong import delong, placements
+from hemo_trainer.figures.intervals import Draws, Interval, Resampling, percentile, wilson
+from hemo_trainer.figures.metrics import Scored
+from hemo_trainer.figures.ranking import rankings
 
 FEW = Resampling(resamples=50, seed=3)
 

@@ -24,9 +24,9 @@ pytest.importorskip("sklearn", reason="needs the train extra")
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.about import About
 from hemo_trainer.evaluation.evidence import evidence_from_predictions
-from hemo_trainer.evaluation.intervals import Resampling
-from hemo_trainer.evaluation.write import write_evidence
-from hemo_trainer.predict import SeriesPrediction
+from hemo_trainer.evaluation.report.write import write_evidence
+from hemo_trainer.figures.intervals import Resampling
+from hemo_trainer.network.predict import SeriesPrediction
 
 FEW = Resampling(resamples=100)
 SCORING = ScoringContract(threshold=0.5, temperature=0.8)
@@ -147,9 +147,9 @@ def test_the_checklist_has_every_item_and_says_what_is_not_reported(predictions)
     ],
 )
 def test_the_patients_part_in_the_model_is_told_from_the_record(side, split, source, recorded, protocol):
+    from hemo_trainer.data.leaks import LeakCheck
     from hemo_trainer.evaluation.labelled import Labelled
     from hemo_trainer.evaluation.run import protocol_of
-    from hemo_trainer.leaks import LeakCheck
 
     fitted = {"split_hash": "same", "sources": [{"source": "here", "side": "train", "patients": 3}]}
     one = series(source, "p", [0, 1], [0, 1]).records

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemo_trainer.calibrate import Validated, fit_temperature, lock_scoring, threshold_at
-from hemo_trainer.metrics import Scored, at_threshold, auc, auc_value
+from hemo_trainer.figures.calibrate import Validated, fit_temperature, lock_scoring, threshold_at
+from hemo_trainer.figures.metrics import Scored, at_threshold, auc, auc_value
 
 pytest.importorskip("sklearn", reason="needs the train extra")
 

@@ -10,17 +10,17 @@ import pytest
 from click.testing import CliRunner
 from layouts import SLICES, head, labels, write_plain, write_table
 
-from hemo_cli.dataset import dataset
+from hemo_cli.commands.dataset import dataset
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, PatientLeak
 from hemo_core.phantoms import write_png
 from hemo_trainer.config import DataSource, SplitConfig, load_config
-from hemo_trainer.data import TrainingData, load_data
-from hemo_trainer.dataset_check import check_data
+from hemo_trainer.data.check import check_data
+from hemo_trainer.data.duplicates import find_twins, hash_pictures, patient_groups
+from hemo_trainer.data.leaks import refuse_training_data, training_marks
+from hemo_trainer.data.prepared import TrainingData, load_data
+from hemo_trainer.data.split import k_folds, split_records
 from hemo_trainer.datasets.record import SliceRecord
-from hemo_trainer.duplicates import find_twins, hash_pictures, patient_groups
-from hemo_trainer.leaks import refuse_training_data, training_marks
-from hemo_trainer.split import k_folds, split_records
 
 CONTRACT = InputContract(height=96, width=96)
 PATIENTS = 12
@@ -78,7 +78,7 @@ def test_a_picture_is_known_again_after_saving(
         for n, row in enumerate(rows)
     ]
 
-    from hemo_trainer.cache import cached_slices
+    from hemo_trainer.data.cache import cached_slices
 
     twins = list(find_twins(hash_pictures(cached_slices(copies, CONTRACT, tmp_path)), hash_pictures(ward.pixels)))
     found = {(twin.one, twin.other) for twin in twins}
@@ -145,7 +145,7 @@ def test_a_model_is_not_scored_on_what_it_was_trained_on(ward: TrainingData, tmp
         for number, record in enumerate(record for record in trained if record.patient == trained[0].patient)
     ]
 
-    from hemo_trainer.cache import cached_slices
+    from hemo_trainer.data.cache import cached_slices
 
     pixels = cached_slices(renamed, CONTRACT, tmp_path)
     with pytest.raises(PatientLeak, match=r"of these pictures under another name: outside/new \d\.jpg"):

@@ -6,7 +6,7 @@ from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window, crop_resize, head_box
 from hemo_trainer.config import LesionConfig
 from hemo_trainer.datasets.record import SUBTYPES
-from hemo_trainer.lesions import paint_sequence, read_anatomy
+from hemo_trainer.steps.lesions import paint_sequence, read_anatomy
 
 ALWAYS, NEVER = LesionConfig(rate=1.0), LesionConfig(rate=0.0, distractor_rate=1.0)
 

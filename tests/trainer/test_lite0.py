@@ -5,7 +5,7 @@ import pytest
 
 from hemo_core.bundle.contract import InputContract
 from hemo_trainer.config import FitConfig
-from hemo_trainer.model import Architecture, start_network
+from hemo_trainer.network.model import Architecture, start_network
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
@@ -38,7 +38,7 @@ def test_several_windows_of_one_picture_meet_the_features_of_one():
 
 
 def test_training_moves_the_later_stages_and_leaves_the_frozen_ones():
-    from hemo_trainer.training_graph import training_model
+    from hemo_trainer.network.training_graph import training_model
 
     network = start_network(CONTRACT, 1, ARCHITECTURE)
     model = training_model(network, FitConfig(epochs=1, steps=1, warmup=0))

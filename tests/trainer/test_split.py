@@ -4,9 +4,9 @@ import pytest
 
 from hemo_core.errors import DatasetError, PatientLeak, SettingsError
 from hemo_trainer.config import SplitConfig
+from hemo_trainer.data.split import k_folds, refuse_leaks, split_hash, split_records
 from hemo_trainer.datasets.folder import read_folder
 from hemo_trainer.datasets.record import SliceRecord
-from hemo_trainer.split import k_folds, refuse_leaks, split_hash, split_records
 
 
 def record(patient: str, order: int = 0, label: int = 0, split=None) -> SliceRecord:

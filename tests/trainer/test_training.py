@@ -62,7 +62,7 @@ def phantom_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(phantom_config: Path) -> Path:
-    from hemo_trainer.fit import train
+    from hemo_trainer.runs.fit import train
 
     return train(phantom_config, phantom_config.parent / "run")
 
@@ -103,7 +103,7 @@ def test_a_run_leaves_everything_a_person_and_the_exporter_need(run: Path):
 def test_a_stopped_run_resumes_to_the_same_numbers_as_an_undisturbed_one(
     run: Path, phantom_config: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from hemo_trainer import fit
+    from hemo_trainer.runs import fit
 
     class StoppedError(Exception):
         pass
@@ -141,8 +141,8 @@ def test_padding_changes_no_logit_of_a_masked_sequence():
 
     from hemo_core.bundle.contract import InputContract
     from hemo_trainer.config import FitConfig
-    from hemo_trainer.model import Architecture, build_network
-    from hemo_trainer.training_graph import training_model
+    from hemo_trainer.network.model import Architecture, build_network
+    from hemo_trainer.network.training_graph import training_model
 
     keras.utils.set_random_seed(0)
     contract = InputContract(height=32, width=32)
@@ -173,7 +173,7 @@ def test_unusable_configurations_say_what_is_wrong(tmp_path: Path):
 
 
 def test_a_used_run_folder_and_missing_data_are_refused(run: Path, phantom_config: Path, tmp_path: Path):
-    from hemo_trainer.fit import train
+    from hemo_trainer.runs.fit import train
 
     with pytest.raises(TrainingError, match="not empty"):
         train(phantom_config, run)
@@ -188,7 +188,7 @@ def test_a_used_run_folder_and_missing_data_are_refused(run: Path, phantom_confi
 def test_each_epoch_has_steps_of_its_own():
     import keras
 
-    from hemo_trainer.keras_parts import Reseed, Steps
+    from hemo_trainer.network.keras_parts import Reseed, Steps
 
     class Numbers:
         def build(self, number: int) -> int:

@@ -11,10 +11,10 @@ from jobsite import eventually
 
 from hemo_core.errors import BrokerError, BrokerInsecure, JobError, JobExists, JobNotFound, NoInput, SinkError
 from hemo_core.jobs import JobHeader, JobStore, Manifest, cancel, read_header, resume, retry_failed, submit
+from hemo_core.jobs.private_broker import PrivateBroker, running_url
 from hemo_core.jobs.queue import celery_url, check_url, queue_depth, queue_keys, queued_chunks, redis_url
 from hemo_core.scans.scan import ScanRef
-from hemo_worker.broker import PrivateBroker, running_url
-from hemo_worker.sink import write_scan
+from hemo_worker.outputs.scan_files import write_scan
 
 LEASE_S = 30.0
 

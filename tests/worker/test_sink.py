@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from hemo_core import files as durable
 from hemo_core.errors import FileMissing, ReportInvalid, SinkError
 from hemo_core.report import dump_report, failed_report
-from hemo_worker import durable
-from hemo_worker.sink import has_report, read_report, scan_folder, write_scan
+from hemo_worker.outputs.scan_files import has_report, read_report, scan_folder, write_scan
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -118,8 +118,8 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from hemo_core.report import load_report
-from hemo_worker import durable
-from hemo_worker.sink import write_scan
+from hemo_core import files as durable
+from hemo_worker.outputs.scan_files import write_scan
 job, report, fatal = Path(sys.argv[1]), load_report(Path(sys.argv[2]).read_bytes()), int(sys.argv[3])
 calls, sync = 0, os.fsync
 def dying(handle):

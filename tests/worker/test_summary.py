@@ -14,8 +14,8 @@ from hemo_core.report import dump_report, failed_report, rejected_report
 from hemo_core.scans.scan import Rejection
 from hemo_core.text import csv_cell, visible
 from hemo_worker.outputs import summary
+from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.outputs.summary import COLUMNS, summarise
-from hemo_worker.sink import write_scan
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -88,7 +88,7 @@ def test_no_job_and_no_disk_are_errors(tmp_path, job, monkeypatch):
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hemo_worker.durable.os.fsync", full)
+    monkeypatch.setattr("hemo_core.files.os.fsync", full)
     with pytest.raises(SinkError, match="No space left"):
         summarise(job)
     assert (job / "summary.csv").read_bytes() == before

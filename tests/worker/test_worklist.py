@@ -14,9 +14,9 @@ from hemo_core.report import failed_report, rejected_report
 from hemo_core.scans.scan import Rejection
 from hemo_core.text import Html, fill
 from hemo_core.wording import STATEMENT
+from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.outputs.scan_page import scan_page
 from hemo_worker.outputs.summary import summarise
-from hemo_worker.sink import write_scan
 
 HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\">",

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from hemo_core.bundle.contract import InputContract, Window
 from hemo_core.errors import SettingsError
-from hemo_trainer.model import Architecture
+from hemo_trainer.network.model import Architecture
 
 Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "rsna-2019", "cq500", "csv", "folder"]
 _Section = TypeVar("_Section")
@@ -103,7 +103,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True, slots=True)
 class LesionConfig:
-    """Bleeds painted on training slices that show none, see :mod:`hemo_trainer.lesions`.
+    """Bleeds painted on training slices that show none, see :mod:`hemo_trainer.steps.lesions`.
 
     Attributes:
         rate: share of sequences without hemorrhage that get a made-up bleed.
@@ -147,7 +147,7 @@ class FitConfig:
             the CNN's own auxiliary logit (training only).
         subtype_weight: weight of the loss of the CNN's own subtype logits (training only; unknown ones count nothing).
         start_share: share of the first phase's weights in what crossval and refit keep, see
-            :mod:`hemo_trainer.averaging`.
+            :mod:`hemo_trainer.network.averaging`.
         beta: sharpness of the scan logit.
         patience: epochs without a better validation score until training stops.
         target_sensitivity: slice and scan sensitivity on validation data that the threshold is locked at.

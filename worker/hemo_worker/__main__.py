@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemo_worker.threads import few_threads
+from hemo_core.processes import few_threads
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey

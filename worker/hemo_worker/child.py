@@ -32,10 +32,9 @@ from hemo_core.inference.explainer_choice import ExplainerKind, choose_explainer
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.precision import Precision
 from hemo_core.jobs import Claim, JobHeader, JobStore
+from hemo_core.processes import die_with_parent, keep_freed_memory
 from hemo_core.scans.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
-from hemo_worker.death import die_with_parent
-from hemo_worker.memory import keep_freed_memory
 from hemo_worker.metrics import Meter
 from hemo_worker.outputs.summary import summarise
 from hemo_worker.pipeline import Limits, Model, Pipeline

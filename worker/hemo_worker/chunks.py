@@ -14,9 +14,9 @@ from hemo_core.errors import BrokerError, JobError, RootNotMounted
 from hemo_core.jobs import HEADER_FILE, Claim, JobHeader, JobStore, Manifest, enqueue
 from hemo_worker.joblog import JobLog
 from hemo_worker.metrics import Meter
+from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.pipeline import Finished, Pipeline, Work
 from hemo_worker.settings import WorkerSettings
-from hemo_worker.sink import write_scan
 
 _LOG = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from hemo_core.errors import HemoError, JobError, all_errors
 from hemo_core.jobs import JobStore, Progress
+from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.jobs.store import POLL_S
-from hemo_worker.broker import PrivateBroker
-from hemo_worker.death import die_with_parent
+from hemo_core.processes import die_with_parent
 
 STATE_FOLDER = ".broker"
 READY_S = 180.0

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import hemo_core
 from hemo_core.bundle.archive import unpack
 from hemo_core.bundle.keys import PublicKey
 from hemo_core.bundle.manifest import MANIFEST, SEMANTIC_VERSION
@@ -36,7 +37,7 @@ def released_bundle() -> Path:
     Raises:
         BundleMissing: none came with it.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = Path(hemo_core.__file__).resolve().parent
     places = (package / "released", package.parents[1] / "models")
     found = [
         folder for place in places if place.is_dir() for folder in place.iterdir() if (folder / MANIFEST).is_file()

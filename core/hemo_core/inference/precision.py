@@ -38,7 +38,7 @@ class VariantFiles:
         cnn, sequence: files of the bundle.
         released: its gates passed.
         reason: why it is not released.
-        benchmark: what :mod:`hemo_export.bench` measured; empty if nobody did.
+        benchmark: what :mod:`hemo_export.variants.speed` measured; empty if nobody did.
     """
 
     precision: Precision

@@ -13,11 +13,11 @@ from hemo_core.bundle import Bundle
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.precision import Precision, VariantFiles, variant_files
 from hemo_core.inference.session import Device, Engine
-from hemo_export.answers import OnnxModel, Respondent
-from hemo_export.parts import Parts
-from hemo_export.reference import KerasModel
+from hemo_export.parity.reference import KerasModel
+from hemo_export.parity.task_answers import OnnxModel, Respondent
+from hemo_export.parity.task_scans import TaskData
 from hemo_export.run_folder import RunFolder
-from hemo_export.task_data import TaskData
+from hemo_export.submodels import Parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

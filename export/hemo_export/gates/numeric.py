@@ -11,7 +11,15 @@ import numpy as np
 from hemo_core.errors import HeadUnknown
 from hemo_core.inference.gradcam import Explainer
 from hemo_export.gates.base import GateContext, GateResult, Reproduction
-from hemo_export.parity import LOGIT_LIMIT, ODD_SIZES, Comparison, cnn_comparisons, comparisons, difference, pictures
+from hemo_export.parity.outputs import (
+    LOGIT_LIMIT,
+    ODD_SIZES,
+    Comparison,
+    cnn_comparisons,
+    comparisons,
+    difference,
+    pictures,
+)
 
 HEATMAP_LIMIT = 1e-4
 _HEATMAP_SLICES = 5

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from hemo_export.answers import Apart, Respondent, compare
 from hemo_export.gates.base import GateContext, GateResult, Reproduction
+from hemo_export.parity.task_answers import Apart, Respondent, compare
 
 LEAST_DELTA_AUC, MOST_FLIPS = -0.005, 0.01
 MOST_DELTA, LEAST_CORRELATION = 1e-4, 0.99

@@ -37,7 +37,7 @@ class SliceRecord:
             and count for exam figures only.
         spacing_mm: distance of the series' slices; None where the format does not tell.
         averaged: the slices of a thin series that this one is the mean of, itself among them; empty for none.
-        mask: NIfTI volume with the bleeds of ``path``, drawn by hand; see :func:`hemo_trainer.pictures.mask_of`.
+        mask: NIfTI volume with the bleeds of ``path``, drawn by hand; see :func:`hemo_trainer.data.pictures.mask_of`.
     """
 
     source: str

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hemo_core.inference.scoring import calibrated
-from hemo_trainer.evaluation.intervals import Draws, Float64, Resampling, percentile, to_json, wilson
-from hemo_trainer.metrics import Scored
+from hemo_trainer.figures.intervals import Draws, Float64, Resampling, percentile, to_json, wilson
+from hemo_trainer.figures.metrics import Scored
 
 BINS = 10
 

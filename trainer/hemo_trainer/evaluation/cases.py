@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hemo_trainer.datasets.record import SUBTYPES
-from hemo_trainer.evaluation.items import SliceItem
+from hemo_trainer.evaluation.scored_items import SliceItem
 
 Kind = Literal["miss", "false_alarm"]
 

@@ -11,11 +11,11 @@ import numpy as np
 from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.scoring import calibrated
-from hemo_trainer.evaluation.intervals import Draws, Interval, Resampling, percentile, to_json
-from hemo_trainer.evaluation.items import exam_items, scored_exams, scored_slices, slice_items
-from hemo_trainer.evaluation.ranking import rankings
-from hemo_trainer.metrics import Scored, auc, auc_value, average_precision, precision_value
-from hemo_trainer.predict import SeriesPrediction
+from hemo_trainer.evaluation.scored_items import exam_items, scored_exams, scored_slices, slice_items
+from hemo_trainer.figures.intervals import Draws, Interval, Resampling, percentile, to_json
+from hemo_trainer.figures.metrics import Scored, auc, auc_value, average_precision, precision_value
+from hemo_trainer.figures.ranking import rankings
+from hemo_trainer.network.predict import SeriesPrediction
 
 
 def compared(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_trainer.evaluation.intervals import Float64
+from hemo_trainer.figures.intervals import Float64
 
 THRESHOLDS = tuple(round(float(one), 2) for one in np.arange(0.01, 0.81, 0.01))
 

@@ -16,11 +16,18 @@ from hemo_trainer.evaluation.cases import worst_cases
 from hemo_trainer.evaluation.claim import claim_checklist
 from hemo_trainer.evaluation.compare import compared
 from hemo_trainer.evaluation.figures import unit_figures
-from hemo_trainer.evaluation.intervals import Resampling
-from hemo_trainer.evaluation.items import ExamItem, SliceItem, exam_items, scored_exams, scored_slices, slice_items
+from hemo_trainer.evaluation.scored_items import (
+    ExamItem,
+    SliceItem,
+    exam_items,
+    scored_exams,
+    scored_slices,
+    slice_items,
+)
 from hemo_trainer.evaluation.strata import by_extent, by_size, by_subtype
 from hemo_trainer.evaluation.unknown import not_known
-from hemo_trainer.predict import SeriesPrediction
+from hemo_trainer.figures.intervals import Resampling
+from hemo_trainer.network.predict import SeriesPrediction
 
 SCHEMA = "hemo-batch/evidence"
 SCHEMA_VERSION = 1

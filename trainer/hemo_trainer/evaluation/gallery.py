@@ -16,7 +16,7 @@ from hemo_trainer.evaluation.cases import Case
 from hemo_trainer.evaluation.sizes import marked
 from hemo_trainer.heatmap_quality.maps import enlarged
 from hemo_trainer.heatmap_quality.subject import Subject
-from hemo_trainer.predict import Grey
+from hemo_trainer.network.predict import Grey
 
 _SIDE = 288
 _GAP = 8

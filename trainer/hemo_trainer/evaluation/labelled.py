@@ -9,10 +9,10 @@ from pathlib import Path
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.config import SplitConfig, load_config
-from hemo_trainer.data import TrainingData, load_sources
+from hemo_trainer.data.prepared import TrainingData, load_sources
 from hemo_trainer.datasets.detect import detect_source
 from hemo_trainer.datasets.record import SliceRecord, Split, by_series
-from hemo_trainer.predict import Grey
+from hemo_trainer.network.predict import Grey
 
 Series = tuple[SliceRecord, ...]
 

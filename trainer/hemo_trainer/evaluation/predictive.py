@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hemo_trainer.evaluation.intervals import Interval
+from hemo_trainer.figures.intervals import Interval
 
 PREVALENCES = (0.05, 0.10, 0.15)
 

@@ -15,21 +15,21 @@ from hemo_core.bundle import Bundle, open_bundle
 from hemo_core.errors import PatientLeak
 from hemo_core.inference.precision import Precision
 from hemo_core.inference.session import Device, Engine
+from hemo_trainer.data.leaks import LeakCheck, refuse_training_data
 from hemo_trainer.datasets.record import Split
 from hemo_trainer.evaluation.about import About, Protocol
 from hemo_trainer.evaluation.cases import worst_cases
 from hemo_trainer.evaluation.evidence import CASES, evidence_from_predictions
 from hemo_trainer.evaluation.gallery import draw_cases
-from hemo_trainer.evaluation.intervals import Resampling
-from hemo_trainer.evaluation.items import slice_items
 from hemo_trainer.evaluation.labelled import Labelled, open_labelled
+from hemo_trainer.evaluation.report.write import refuse_travelling, write_evidence
+from hemo_trainer.evaluation.scored_items import slice_items
 from hemo_trainer.evaluation.sizes import bleed_sizes
-from hemo_trainer.evaluation.write import refuse_travelling, write_evidence
+from hemo_trainer.figures.intervals import Resampling
 from hemo_trainer.heatmap_quality.examples import box_examples
 from hemo_trainer.heatmap_quality.measure import measure_bundle
 from hemo_trainer.heatmap_quality.subject import BundleSubject
-from hemo_trainer.leaks import LeakCheck, refuse_training_data
-from hemo_trainer.predict import SeriesPrediction, predict_series
+from hemo_trainer.network.predict import SeriesPrediction, predict_series
 
 Float = npt.NDArray[np.float32]
 
@@ -76,7 +76,7 @@ class Report:
 
 
 class BundleSliceModel:
-    """An onnxruntime engine as a :class:`~hemo_trainer.predict.SliceModel`."""
+    """An onnxruntime engine as a :class:`~hemo_trainer.network.predict.SliceModel`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

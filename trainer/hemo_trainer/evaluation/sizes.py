@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.scans.preprocess import crop_resize
+from hemo_trainer.data.pictures import mask_of, prepare_record
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.localise import box_share
 from hemo_trainer.heatmap_quality.maps import box_mask, head_mask
-from hemo_trainer.pictures import mask_of, prepare_record
-from hemo_trainer.predict import Grey
+from hemo_trainer.network.predict import Grey
 
 Mask = npt.NDArray[np.bool_]
 

@@ -10,9 +10,9 @@ import numpy as np
 from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
 from hemo_trainer.evaluation.figures import rate
-from hemo_trainer.evaluation.intervals import Resampling, to_json
-from hemo_trainer.evaluation.items import ExamItem, SliceItem, scored_slices
-from hemo_trainer.metrics import auc
+from hemo_trainer.evaluation.scored_items import ExamItem, SliceItem, scored_slices
+from hemo_trainer.figures.intervals import Resampling, to_json
+from hemo_trainer.figures.metrics import auc
 
 EXTENTS = ((1, 2), (3, 5), (6, None))
 _TERTILES = ("small", "middle", "large")

@@ -15,13 +15,13 @@ from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.heat import blend
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window, crop_box, crop_resize, to_input
+from hemo_trainer.figures.plots import new_figure, save_figure
 from hemo_trainer.heatmap_quality.boxes import locate
 from hemo_trainer.heatmap_quality.cascade import Cascade
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, explain_series
 from hemo_trainer.heatmap_quality.maps import box_mask, enlarged
 from hemo_trainer.heatmap_quality.measure import Series
 from hemo_trainer.heatmap_quality.subject import KerasParts, Subject, keras_features
-from hemo_trainer.plots import new_figure, save_figure
 
 Float = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]

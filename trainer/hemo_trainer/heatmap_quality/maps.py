@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract
-from hemo_trainer.cache import prepared_picture
+from hemo_trainer.data.cache import prepared_picture
 from hemo_trainer.datasets.record import Box
 
 Float = npt.NDArray[np.float32]

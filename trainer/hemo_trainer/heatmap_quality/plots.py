@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hemo_trainer.plots import new_figure, save_figure
+from hemo_trainer.figures.plots import new_figure, save_figure
 
 _OWN, _CENTRE, _CHANCE, _INK = "#b4530b", "#2b6cb1", "#525d69", "#1a2026"  # as the evidence report's page knows them
 _ORDERS = {

@@ -28,9 +28,9 @@ from hemo_core.errors import DatasetError
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.scans.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
-from hemo_trainer.evaluation.intervals import Interval
+from hemo_trainer.figures.clustered import clustered_mean, mean_json
+from hemo_trainer.figures.intervals import Interval
 from hemo_trainer.heatmap_quality.cascade import Cascade
-from hemo_trainer.heatmap_quality.clustered import clustered_mean, mean_json
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf
 from hemo_trainer.heatmap_quality.maps import enlarged
 from hemo_trainer.heatmap_quality.similarity import spearman, ssim

@@ -14,7 +14,7 @@ from hemo_core.bundle.keras import load_keras
 from hemo_core.errors import BundleSchema
 from hemo_core.inference.gradcam import Explainer, make_explainer
 from hemo_core.inference.session import CnnOutput, Device, Engine
-from hemo_trainer.model import Network
+from hemo_trainer.network.model import Network
 
 Float = npt.NDArray[np.float32]
 _KERAS_BATCH = 32

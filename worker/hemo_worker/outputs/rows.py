@@ -11,7 +11,7 @@ from hemo_core.errors import ReportInvalid
 from hemo_core.jobs.rows import Manifest
 from hemo_core.report import Report, is_picture_name
 from hemo_core.scans.scan import ScanRef
-from hemo_worker.sink import PAGE, REPORT, SCANS, read_report
+from hemo_worker.outputs.scan_files import PAGE, REPORT, SCANS, read_report
 
 Ending = Literal["scored", "rejected", "failed", "cancelled", "open"]
 

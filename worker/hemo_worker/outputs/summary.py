@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from hemo_core.files import STAGING, replacing, sync_folder, write_durably
 from hemo_core.jobs.header import read_header
 from hemo_core.text import csv_cell
-from hemo_worker.durable import STAGING, replacing, sync_folder, write_durably
 from hemo_worker.outputs.rows import Row, rows
 from hemo_worker.outputs.worklist import Listing, worklist_page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hemo_export.gates.left import material
+from hemo_export.gates.failure_folder import material
 from hemo_export.gates.structure import problems
 
 

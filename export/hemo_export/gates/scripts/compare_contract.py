@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from hemo_export.gates.contract import differences
-from hemo_export.gates.left import material
+from hemo_export.gates.failure_folder import material
 from hemo_export.metadata import read_metadata
 
 

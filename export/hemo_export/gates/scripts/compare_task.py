@@ -8,10 +8,10 @@ import numpy as np
 
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
-from hemo_export.answers import Answers, OnnxModel, answer, compare
-from hemo_export.gates.left import material, reopened
+from hemo_export.gates.failure_folder import material, reopened
 from hemo_export.gates.task import TaskLimits
-from hemo_export.task_data import TaskData
+from hemo_export.parity.task_answers import Answers, OnnxModel, answer, compare
+from hemo_export.parity.task_scans import TaskData
 
 
 def main() -> int:

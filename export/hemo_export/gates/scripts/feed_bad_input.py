@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from hemo_core.inference.session import Engine
-from hemo_export.gates.left import material, reopened
+from hemo_export.gates.failure_folder import material, reopened
 from hemo_export.gates.refusals import bad_inputs, refused
 
 

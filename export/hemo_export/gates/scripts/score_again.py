@@ -8,7 +8,7 @@ import numpy as np
 
 from hemo_core.inference.session import Engine
 from hemo_core.scans.preprocess import to_input
-from hemo_export.gates.left import material, reopened
+from hemo_export.gates.failure_folder import material, reopened
 
 
 def main() -> int:

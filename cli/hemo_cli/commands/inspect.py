@@ -1,0 +1,147 @@
+"""``hemo-batch inspect``: what a job would do with a path, without a model and without a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from hemo_cli.console import err, out, plain, print_json
+from hemo_cli.exits import Exit
+from hemo_cli.options import json_option
+from hemo_cli.selection import Intake, intake_options
+from hemo_core.errors import ScanError
+
+if TYPE_CHECKING:
+    from hemo_core.scans.describe import FileDescription
+    from hemo_core.scans.scan import Scan, ScanRef
+
+Would = Literal["score", "reject", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What would happen to one scan, and what it is.
+
+    Attributes:
+        would: be scored, rejected (readable, but not a series for the model) or failed (cannot be read).
+        slices: number of source slices.
+        order_from: what the order of the slices was derived from.
+        slice_spacing_mm, tilt_deg: geometry; None where the format has none.
+        code, reason: why it would not be scored.
+        files: each file by itself, with the digest of its decoded pixels; None unless asked for.
+    """
+
+    scan_id: str
+    path: str
+    kind: str
+    would: Would
+    slices: int
+    order_from: str | None = None
+    slice_spacing_mm: float | None = None
+    tilt_deg: float | None = None
+    quality: tuple[str, ...] = ()
+    code: str | None = None
+    reason: str | None = None
+    duplicate_of: str | None = None
+    files: tuple[FileDescription, ...] | None = None
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@intake_options
+@click.option("--hash", "with_hash", is_flag=True, help="Also print the SHA-256 of each file's decoded pixels.")
+@json_option
+def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
+    """Show what `submit PATH` would do, and why. Exit code 1 if a scan could not be read."""
+    found = intake.discover(path)
+    rows = list(_findings(found, found.mount, allow_implausible=intake.allow_implausible, with_hash=with_hash))
+    if as_json:
+        ignored = [{"path": name, "reason": reason} for name, reason in found.ignored]
+        print_json({"scans": [asdict(row) for row in rows], "ignored": ignored})
+    else:
+        _show(rows, list(found.ignored))
+    return Exit.SCANS_FAILED if any(row.would == "fail" for row in rows) else Exit.DONE
+
+
+def _findings(refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool) -> Iterator[Finding]:
+    from hemo_core.scans.describe import describe_files
+
+    for ref in refs:
+        found, scan = _found(ref, mount, allow_implausible=allow_implausible)
+        yield replace(found, files=describe_files(ref, mount, scan)) if with_hash else found
+
+
+def _found(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[Finding, Scan | None]:
+    from hemo_core.scans.readers import read_scan
+
+    common: dict[str, Any] = {
+        "scan_id": ref.scan_id,
+        "path": ref.path,
+        "kind": ref.kind,
+        "slices": len(ref.files),
+        "quality": ref.quality,
+        "duplicate_of": ref.duplicate_of,
+    }
+    if ref.error is not None:
+        return Finding(**common, would="fail", code=ref.error.code, reason=ref.error.reason), None
+    if ref.rejection is not None:
+        return Finding(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason), None
+    try:
+        scan = read_scan(ref, mount, allow_implausible=allow_implausible)
+    except ScanError as error:
+        return Finding(**common, would="fail", code=error.code, reason=error.message), None
+    return _readable(common, scan), scan
+
+
+def _readable(common: dict[str, Any], scan: Scan) -> Finding:
+    return Finding(
+        **{**common, "slices": len(scan.slices), "quality": scan.quality},
+        would="score",
+        order_from=scan.geometry.order_from,
+        slice_spacing_mm=_rounded(scan.geometry.slice_spacing_mm),
+        tilt_deg=_rounded(scan.geometry.tilt_deg),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _show(rows: list[Finding], ignored: list[tuple[str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("would", "scan", "kind", "slices", "order", "spacing", "tilt", "quality, or why not"):
+        table.add_column(name, overflow="fold", justify="right" if name in ("slices", "spacing", "tilt") else "left")
+    for row in rows:
+        table.add_row(*_cells(row), style={"score": "", "reject": "dim", "fail": "red"}[row.would])
+    out().print(table)
+    for file in (file for row in rows for file in row.files or ()):
+        remark = ", ".join(file.quality) if file.error is None else f"{file.error.code}: {file.error.reason}"
+        line = f"{file.pixels_sha256 or '-':64}  {plain(file.path)}" + (f"  [dim]{plain(remark)}[/]" if remark else "")
+        out().print(line, soft_wrap=True)
+    counts = {would: sum(row.would == would for row in rows) for would in ("score", "reject", "fail")}
+    would = f"{counts['score']} would be scored, {counts['reject']} rejected, {counts['fail']} would fail"
+    out().print(f"[bold]{len(rows)} scans[/]: {would}; {len(ignored)} files ignored")
+    for name, reason in ignored:
+        err().print(f"[dim]ignored {plain(name)}: {plain(reason)}[/]")
+
+
+def _cells(row: Finding) -> tuple[str, ...]:
+    remark = ", ".join(row.quality) if row.would == "score" else f"{row.code}: {row.reason}"
+    if row.duplicate_of:
+        remark = f"duplicate of {row.duplicate_of} {remark}".rstrip()
+    return (
+        row.would,
+        plain(row.path),
+        row.kind,
+        str(row.slices),
+        row.order_from or "",
+        "" if row.slice_spacing_mm is None else f"{row.slice_spacing_mm:g} mm",
+        "" if row.tilt_deg is None else f"{row.tilt_deg:g}°",
+        plain(remark),
+    )

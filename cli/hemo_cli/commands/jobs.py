@@ -1,0 +1,159 @@
+"""``hemo-batch status``, ``watch`` and ``cancel``: jobs on a broker, or in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hemo_cli.console import out, plain, print_json
+from hemo_cli.exits import Exit
+from hemo_cli.options import broker_option, json_option, need_broker, setting
+from hemo_cli.progress import detail, follow
+from hemo_core.errors import JobNotFound
+
+if TYPE_CHECKING:
+    from hemo_core.jobs import JobStore, Progress
+
+
+@click.command()
+@click.argument("job", required=False, metavar="[JOB]")
+@broker_option
+@json_option
+def status(job: str | None, broker: str | None, as_json: bool) -> None:
+    """Say how far a job is, or all jobs of a broker. JOB is an id or a job's folder."""
+    if job is None:
+        with store_at(need_broker(broker)) as store:
+            found = store.jobs()
+        _show(found, as_json=as_json)
+        return
+    body = _progress(job, broker)
+    if as_json:
+        print_json(body if isinstance(body, dict) else body.to_json())
+    elif isinstance(body, dict):
+        _show_disk(Path(job), body)
+    else:
+        _show([body], as_json=False)
+
+
+@click.command()
+@click.argument("job")
+@broker_option
+@json_option
+def watch(job: str, broker: str | None, as_json: bool) -> int:
+    """Follow a job until it is complete. Exit code 1 if a scan failed."""
+    with _store_of(job, broker) as (store, name):
+        ended = follow(store, name, quiet=as_json)
+    _show_one(ended, as_json=as_json)
+    return exit_of(ended.failed)
+
+
+@click.command()
+@click.argument("job")
+@broker_option
+@json_option
+def cancel(job: str, broker: str | None, as_json: bool) -> None:
+    """Stop a job. What has ended stays, what is open becomes cancelled; `resume` can still finish it."""
+    from hemo_core.jobs import cancel as cancel_job
+
+    with _store_of(job, broker) as (store, name):
+        _show_one(cancel_job(store, name), as_json=as_json)
+
+
+def exit_of(failed: int) -> int:
+    """Exit code of a job that has ended, by the number of its failed scans."""
+    return Exit.SCANS_FAILED if failed else Exit.DONE
+
+
+def is_complete(job_dir: Path) -> bool:
+    """Whether every scan of a job has its report and the summary is written."""
+    return on_disk(job_dir)["open"] == 0 and (job_dir / "summary.csv").is_file()
+
+
+@contextmanager
+def store_at(url: str) -> Iterator[JobStore]:
+    """A job store that is closed again. Raises BrokerError if nobody answers."""
+    from hemo_core.jobs import JobStore
+
+    store = JobStore(url)
+    try:
+        store.ping()
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _store_of(job: str, broker: str | None) -> Iterator[tuple[JobStore, str]]:
+    """The broker that runs a job, and the job's id. A folder's private broker is found by its lock."""
+    url = _running_broker(job, broker)
+    if url is None and (os.sep in job or Path(job).is_dir()) and not (Path(job) / "job.json").is_file():
+        raise JobNotFound("no job here", path=job, hint="name the folder that holds job.json")
+    if url is None:
+        raise JobNotFound(
+            f"no broker runs the job {job}",
+            hint="name its --broker; a job of this machine runs only while `submit` or `resume` does",
+        )
+    with store_at(url) as store:
+        yield store, Path(job).resolve().name if Path(job).is_dir() else job
+
+
+def _running_broker(job: str, broker: str | None) -> str | None:
+    named = setting("broker", broker)
+    if named:
+        return named
+    from hemo_cli.machine import running_broker
+
+    return running_broker(Path(job)) if Path(job).is_dir() else None
+
+
+def _progress(job: str, broker: str | None) -> Progress | dict[str, Any]:
+    """From the broker if one runs the job, else from the job's folder."""
+    if _running_broker(job, broker) is None and Path(job).is_dir():
+        return on_disk(Path(job))
+    with _store_of(job, broker) as (store, name):
+        return store.progress(name)
+
+
+def on_disk(job_dir: Path) -> dict[str, Any]:
+    """What the reports in a job's folder say; no broker needed. Raises JobNotFound."""
+    from hemo_core.jobs import endings_on_disk, read_header
+
+    header = read_header(job_dir)
+    counts = {name: sum(byte.bit_count() for byte in bits) for name, bits in endings_on_disk(job_dir).items()}
+    missing = header.total - sum(counts.values())
+    state = "not running" if missing else "done"
+    return {"job": header.job, "state": state, "total": header.total, **counts, "open": missing}
+
+
+def _show_one(progress: Progress, *, as_json: bool) -> None:
+    if as_json:
+        print_json(progress.to_json())
+    else:
+        _show([progress], as_json=False)
+
+
+def _show(found: Sequence[Progress], *, as_json: bool) -> None:
+    if as_json:
+        print_json([progress.to_json() for progress in found])
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("job", "state", "ended", ""):
+        table.add_column(name, overflow="fold")
+    for progress in found:
+        table.add_row(progress.job, progress.state, f"{progress.ended}/{progress.total}", plain(detail(progress)))
+    out().print(table if found else "no jobs on this broker")
+
+
+def _show_disk(job_dir: Path, body: dict[str, Any]) -> None:
+    ended = body["total"] - body["open"]
+    counts = ", ".join(f"{body[name]} {name}" for name in ("scored", "failed", "rejected"))
+    out().print(f"{plain(body['job'])}: {body['state']}, {ended}/{body['total']} ended ({counts})")
+    if body["open"]:
+        out().print(f"finish it with: hemo-batch resume {plain(job_dir)}", soft_wrap=True)

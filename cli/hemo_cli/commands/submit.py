@@ -1,0 +1,146 @@
+"""``hemo-batch submit``: a path goes in, a report per scan comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from hemo_cli.commands.jobs import exit_of, store_at
+from hemo_cli.commands.results import show_job
+from hemo_cli.console import out as console
+from hemo_cli.console import plain, print_json
+from hemo_cli.exits import Exit
+from hemo_cli.machine import Machine, run_here
+from hemo_cli.options import (
+    broker_option,
+    bundle_option,
+    demanded,
+    device_option,
+    explainer_option,
+    explainer_setting,
+    json_option,
+    out_option,
+    out_setting,
+    overlays_option,
+    overlays_setting,
+    path_setting,
+    precision_option,
+    precision_setting,
+    root_option,
+    roots_setting,
+    rows_option,
+    setting,
+    trusted_option,
+    trusted_setting,
+)
+from hemo_cli.progress import follow
+from hemo_cli.selection import Intake, intake_options
+from hemo_cli.submission import Order, make_order
+from hemo_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from hemo_core.bundle.keys import PublicKey
+    from hemo_core.jobs import Priority, Progress
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@out_option
+@click.option("--job", help="Name of the job and of its folder. [default: the time]")
+@broker_option
+@root_option
+@bundle_option
+@trusted_option
+@device_option
+@precision_option
+@explainer_option
+@intake_options
+@overlays_option
+@click.option("--max-overlays", type=click.IntRange(min=0), default=8, show_default=True, help="Heat maps a scan.")
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True)
+@click.option("--no-wait", is_flag=True, help="Return as soon as the job is on the broker.")
+@rows_option
+@json_option
+def submit(
+    path: Path,
+    out: Path | None,
+    job: str | None,
+    broker: str | None,
+    roots: dict[str, Path] | None,
+    bundle: Path | None,
+    trusted: tuple[PublicKey, ...] | None,
+    device: str | None,
+    precision: str | None,
+    explainer: str | None,
+    intake: Intake,
+    overlays: str | None,
+    no_explain: bool,
+    max_overlays: int,
+    priority: str,
+    no_wait: bool,
+    rows: int,
+    as_json: bool,
+) -> int:
+    """Score every scan in PATH, a folder or one file.
+
+    The folder may hold any mixture of DICOM, NIfTI and pictures. With no broker, a private one and a worker are started
+    on this machine, and stopped when the job is done. Ctrl-C leaves a job that `resume` finishes. With a broker, a
+    --precision other than auto leaves the job to workers that compute in it.
+
+    Exit code 0 if every scan got its row, 1 if some could not be processed.
+    """
+    from hemo_core.jobs import JobOptions
+
+    url, wanted = setting("broker", broker), precision_setting(precision)
+    if no_wait and not url:
+        raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
+    keys, drawing = trusted_setting(trusted), overlays_setting(overlays, no_explain=no_explain)
+    order = make_order(
+        path,
+        out_setting(out),
+        job,
+        roots_setting(roots),
+        path_setting("bundle", bundle),
+        keys,
+        intake,
+        JobOptions(
+            explain=drawing != "never",
+            unverified_overlays=drawing == "always",
+            max_overlays=max_overlays,
+            allow_implausible=intake.allow_implausible,
+            precision=demanded(wanted),
+        ),
+        cast("Priority", priority),
+    )
+    if url and device:
+        raise UsageError("--device is chosen by the workers of a broker", hint="hemo-batch worker --device …")
+    if url and explainer:
+        raise UsageError("--explainer is chosen by the workers of a broker", hint="hemo-batch worker --explainer …")
+    if url:
+        ended = _submit_there(order, url, wait=not no_wait, quiet=as_json)
+    else:
+        chosen = (setting("device", device) or "auto", wanted, explainer_setting(explainer))
+        machine = Machine(order.mounts, order.bundle.path, *chosen, keys)
+        ended = run_here(order.job_dir, machine, order.place, quiet=as_json)
+    if ended is None:
+        _say_submitted(order, url, as_json=as_json)
+        return Exit.DONE
+    show_job(order.job_dir, rows, as_json=as_json)
+    return exit_of(ended.failed)
+
+
+def _submit_there(order: Order, url: str, *, wait: bool, quiet: bool) -> Progress | None:
+    with store_at(url) as store:
+        header = order.place(store)
+        return follow(store, header.job, quiet=quiet) if wait else None
+
+
+def _say_submitted(order: Order, url: str, *, as_json: bool) -> None:
+    job = order.job_dir.name
+    if as_json:
+        print_json({"job": job, "folder": str(order.job_dir.resolve()), "broker": url})
+        return
+    console().print(f"submitted [bold]{plain(job)}[/], reports in {plain(order.job_dir)}", soft_wrap=True)
+    console().print(f"hemo-batch watch {plain(job)}")

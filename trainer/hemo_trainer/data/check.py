@@ -1,0 +1,193 @@
+"""What a data set holds, what of it cannot be used, and which pictures it holds twice."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemo_core.bundle.contract import InputContract
+from hemo_core.errors import PatientLeak
+from hemo_trainer.config import DataSource, SplitConfig
+from hemo_trainer.data.duplicates import (
+    REPEATED,
+    Hashes,
+    Twin,
+    describe_twin,
+    find_twins,
+    hash_pictures,
+    of_other_patients,
+    patient_groups,
+)
+from hemo_trainer.data.pictures import read_pictures
+from hemo_trainer.data.prepared import source_names
+from hemo_trainer.data.split import refuse_shared_pictures, split_records
+from hemo_trainer.datasets import Problem, SliceRecord, by_series, read_dataset
+from hemo_trainer.datasets.record import SUBTYPES, exam_label
+from hemo_trainer.datasets.thin import average_thin
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """What :func:`check_data` found.
+
+    Attributes:
+        sources: counts of each source, see :func:`count_source`.
+        problems: files that are missing or cannot be read.
+        leaks: one sentence for each way in which the split puts one person on two sides.
+        shared: pictures that two patients share; these patients are kept on one side.
+        repeated: pictures that a series holds twice.
+        groups: patients that share pictures.
+        too_empty: pictures that show too little to be compared.
+    """
+
+    sources: tuple[dict[str, Any], ...]
+    problems: tuple[Problem, ...] = ()
+    leaks: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = field(default=())
+    too_empty: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether training could start on all of it."""
+        return not (self.problems or self.leaks)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "ok": self.ok,
+            "sources": list(self.sources),
+            "problems": [problem.to_json() for problem in self.problems],
+            "leaks": list(self.leaks),
+            "shared_pictures": list(self.shared),
+            "repeated_pictures": list(self.repeated),
+            "groups": [list(group) for group in self.groups],
+            "too_empty_to_compare": self.too_empty,
+        }
+
+
+def check_data(
+    sources: Sequence[DataSource], split: SplitConfig, contract: InputContract, progress: Progress | None = None
+) -> DatasetReport:
+    """Read every picture of every source once, keep none.
+
+    Args:
+        sources: what to read.
+        split: how patients without a published side would be dealt out.
+        contract: pictures are compared as the model would see them.
+        progress: called with (pictures read, pictures in all).
+
+    Raises:
+        DatasetError: a folder or table is missing or malformed, or two sources have one name.
+    """
+    source_names(sources)
+    readings = [read_dataset(source) for source in sources]
+    listed = average_thin([one for reading in readings for one in reading.records], contract.slice_spacing_mm)
+    unreadable, found = _hashed(listed, contract, progress)
+    kept = [row for row in range(len(listed)) if row not in unreadable]
+    records = [listed[row] for row in kept]
+    hashes = Hashes(found.bits[kept], found.telling[kept])
+    twins = list(find_twins(hashes))
+    shared = of_other_patients(records, twins)
+    within = [twin for twin in twins if twin.bits <= REPEATED and twin not in set(shared)]
+    groups = patient_groups(records, shared)
+    return DatasetReport(
+        tuple(count_source(records, name) for name in sorted({record.source for record in records})),
+        tuple(problem for reading in readings for problem in reading.problems) + tuple(unreadable.values()),
+        _leaks(records, split, shared, groups),
+        tuple(describe_twin(twin, records) for twin in shared),
+        tuple(describe_twin(twin, records) for twin in within),
+        _grouped(groups),
+        int((~hashes.telling).sum()),
+    )
+
+
+def count_source(records: Sequence[SliceRecord], source: str) -> dict[str, Any]:
+    """How many patients, exams and slices of each kind, JSON-ready. ``None`` patients: they are unknown."""
+    mine = [record for record in records if record.source == source]
+    series = by_series(mine)
+    certain = [record for record in mine if record.certain]
+    known = {record.patient for record in mine if not record.single}
+    return {
+        "source": source,
+        "patients": len(known) or None,
+        "bleeding_patients": len({one[0].patient for one in series if exam_label(one) and not one[0].single}) or None,
+        "series": sum(not one[0].single for one in series),
+        "single_slices": sum(record.single for record in mine),
+        "slices": len(mine),
+        "positive": sum(record.label for record in certain),
+        "negative": sum(not record.label for record in certain),
+        "uncertain": sum(not record.certain and record.exam_label is None for record in mine),
+        "in_exams_read_as_a_whole": sum(record.exam_label is not None for record in mine),
+        "with_boxes": sum(bool(record.boxes) for record in mine),
+        "with_mask": sum(record.mask is not None for record in mine),
+        "subtypes": {
+            name: {
+                "positive": sum(record.subtypes[place] == 1 for record in mine),
+                "unknown": sum(record.subtypes[place] is None for record in mine),
+            }
+            for place, name in enumerate(SUBTYPES)
+        },
+        "published_split": dict(Counter(record.split for record in mine if record.split)),
+    }
+
+
+def _hashed(
+    records: Sequence[SliceRecord], contract: InputContract, progress: Progress | None
+) -> tuple[dict[int, Problem], Hashes]:
+    """Problems by row, and the hashes of all rows; that of a row with a problem means nothing."""
+    width = hash_pictures(np.zeros((1, contract.height, contract.width, 1), np.uint8)).bits.shape[1]
+    hashes = Hashes(np.zeros((len(records), width), np.uint8), np.zeros(len(records), np.bool_))
+    problems: dict[int, Problem] = {}
+    done = 0
+    for rows in read_pictures(records, contract):
+        for row, pixels in rows:
+            if isinstance(pixels, Problem):
+                problems[row] = pixels
+            else:
+                one = hash_pictures([pixels])
+                hashes.bits[row], hashes.telling[row] = one.bits[0], one.telling[0]
+        done += len(rows)
+        if progress:
+            progress(done, len(records))
+    return dict(sorted(problems.items())), hashes
+
+
+def _leaks(
+    records: Sequence[SliceRecord], split: SplitConfig, shared: Sequence[Twin], groups: dict[str, str]
+) -> tuple[str, ...]:
+    try:
+        refuse_shared_pictures(split_records(records, split, groups), records, shared)
+    except PatientLeak as leak:
+        return (leak.message,)
+    return ()
+
+
+def _grouped(groups: dict[str, str]) -> tuple[tuple[str, ...], ...]:
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for patient, name in groups.items():
+        members[name].append(patient)
+    return tuple(tuple(sorted(patients)) for _, patients in sorted(members.items()))
+
+
+def sources_of(path: Path) -> tuple[tuple[DataSource, ...], SplitConfig, InputContract]:
+    """What to check: the sources, split and input of a TOML configuration, or the data at a path by itself.
+
+    Raises:
+        SettingsError, DatasetError: the configuration cannot be used, or no layout fits.
+    """
+    from hemo_trainer.config import load_config
+    from hemo_trainer.datasets.detect import detect_source
+
+    if path.suffix.lower() == ".toml":
+        config = load_config(path)
+        return config.sources, config.split, config.input
+    return (detect_source(path),), SplitConfig(), InputContract()

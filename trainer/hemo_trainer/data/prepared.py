@@ -1,0 +1,163 @@
+"""A configuration's data, ready for training: records, sides, cached pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hemo_core.bundle.contract import InputContract
+from hemo_core.errors import DatasetError
+from hemo_trainer.config import DataSource, SplitConfig, TrainConfig
+from hemo_trainer.data.cache import cache_key, readable_slices
+from hemo_trainer.data.duplicates import HASH, Twin, find_twins, hash_pictures, of_other_patients, patient_groups
+from hemo_trainer.data.split import refuse_shared_pictures, split_hash, split_records
+from hemo_trainer.datasets import (
+    Problem,
+    SliceRecord,
+    by_series,
+    fingerprint,
+    read_dataset,
+    source_name,
+)
+from hemo_trainer.datasets.reading import refuse
+from hemo_trainer.datasets.record import Reference, Split
+from hemo_trainer.datasets.thin import average_thin
+
+Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """All labelled slices of a run.
+
+    Attributes:
+        records: every slice; rows of ``pixels``.
+        pixels: uint8 ``(records, H, W, C)``, memory-mapped.
+        sides: records of each side.
+        row_of: the row of each slice, by its ``reference``.
+        source_names: name of each source of the configuration, in its order.
+        train_only: names of sources that must never be scored.
+        fingerprint, split_hash: sha256 of the data and of the split.
+        groups: the group of each patient that shares pictures with another, by patient key.
+        skipped: files that were left out because the configuration says so.
+    """
+
+    records: tuple[SliceRecord, ...]
+    pixels: Grey
+    sides: dict[Split, list[SliceRecord]]
+    row_of: dict[Reference, int]
+    source_names: tuple[str, ...]
+    train_only: frozenset[str]
+    fingerprint: str
+    split_hash: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Problem, ...] = ()
+
+    def rows(self, side: Split) -> list[int]:
+        """Rows of one side whose slices were read, each by itself; exams read as a whole teach nothing about slices."""
+        return [self.row_of[record.reference] for record in self.sides[side] if record.exam_label is None]
+
+    @property
+    def unscored(self) -> frozenset[str]:
+        """Patient keys of the sources that are for training only."""
+        return frozenset(record.patient_key for record in self.records if record.source in self.train_only)
+
+    def scored_series(self, side: Split) -> dict[str, list[tuple[SliceRecord, ...]]]:
+        """Series of one side by source, without sources that are for training only."""
+        series = by_series(record for record in self.sides[side] if record.source not in self.train_only)
+        names = sorted({records[0].source for records in series})
+        return {name: [records for records in series if records[0].source == name] for name in names}
+
+    def pixels_of(self, record: SliceRecord) -> Grey:
+        """Model input of one of the records, uint8 ``(H, W, C)``."""
+        return np.asarray(self.pixels[self.row_of[record.reference]])
+
+
+def load_data(config: TrainConfig, contract: InputContract, cache: Path) -> TrainingData:
+    """Everything that a configuration names, for training. Raises as :func:`load_sources` does."""
+    return load_sources(config.sources, config.split, contract, cache, needed=("train", "val"))
+
+
+def load_sources(
+    sources: Sequence[DataSource],
+    split: SplitConfig,
+    contract: InputContract,
+    cache: Path,
+    *,
+    needed: Sequence[Split] = (),
+) -> TrainingData:
+    """Read every source, split by patient, preprocess (or find it done) for ``contract``.
+
+    Args:
+        sources: what to read.
+        split: how patients without a published side are dealt out.
+        contract: the model's input contract.
+        cache: folder of preprocessed slices.
+        needed: sides that must hold a slice or an exam with a label.
+
+    Raises:
+        DatasetError: a source is unusable, files are missing or unreadable, or a side that is needed is empty.
+        PatientLeak: a patient, or a picture under two patients' names, is on two sides.
+    """
+    names = source_names(sources)
+    listed, missing = _listed(sources, contract, cache)
+    split_records(listed, split)  # a leak by name is told before anything is decoded
+    may_skip = frozenset(name for name, source in zip(names, sources, strict=True) if source.skip_unreadable)
+    records, pixels, unreadable = readable_slices(listed, contract, cache, may_skip)
+    twins = cached_twins(records, pixels, cache / f"twins-{HASH}-{cache_key(records, contract)}.json")
+    groups = patient_groups(records, twins)
+    sides = split_records(records, split, groups)
+    refuse_shared_pictures(sides, records, twins)
+    for side in needed:
+        if not any(record.certain or record.exam_label is not None for record in sides[side]):
+            raise DatasetError(f"no patient is on the {side} side", hint="add patients or change [split]")
+    return TrainingData(
+        tuple(records),
+        pixels,
+        sides,
+        {record.reference: row for row, record in enumerate(records)},
+        names,
+        frozenset(name for name, source in zip(names, sources, strict=True) if source.train_only),
+        fingerprint(records),
+        split_hash(sides),
+        groups,
+        (*missing, *unreadable),
+    )
+
+
+def source_names(sources: Sequence[DataSource]) -> tuple[str, ...]:
+    """What records call each source. Raises DatasetError if two have one name: their patients would be mixed up."""
+    names = tuple(source_name(source) for source in sources)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DatasetError(f"two sources are named {twice[0]}", hint="rename one of the folders or tables")
+    return names
+
+
+def cached_twins(records: Sequence[SliceRecord], pixels: Grey, path: Path) -> list[Twin]:
+    """Pictures that two patients share, found in ``path`` or looked for and written there."""
+    if path.is_file():
+        return [Twin(*row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    twins = of_other_patients(records, list(find_twins(hash_pictures(pixels))))
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    partial.write_text(json.dumps([astuple(twin) for twin in twins]), encoding="utf-8")
+    partial.replace(path)
+    return twins
+
+
+def _listed(
+    sources: Sequence[DataSource], contract: InputContract, cache: Path
+) -> tuple[list[SliceRecord], list[Problem]]:
+    """Records of all sources, thin series averaged, and the problems of sources that may leave files out."""
+    readings = [(source, read_dataset(source, cache)) for source in sources]
+    refuse([one for source, reading in readings if not source.skip_unreadable for one in reading.problems])
+    records = [record for _, reading in readings for record in reading.records]
+    problems = [one for _, reading in readings for one in reading.problems]
+    return average_thin(records, contract.slice_spacing_mm), problems

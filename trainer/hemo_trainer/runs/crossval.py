@@ -1,0 +1,201 @@
+"""Cross-validation by patient: every scored patient is predicted by a model that never saw that patient."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemo_core.errors import TrainingError
+from hemo_trainer.config import TrainConfig, load_config
+from hemo_trainer.data.fold_rows import left_out, training_rows
+from hemo_trainer.data.folds import k_folds
+from hemo_trainer.data.prepared import TrainingData, load_data
+from hemo_trainer.datasets.record import Split, by_series
+from hemo_trainer.network.ablation import KINDS, ProbedSteps, build_probes
+from hemo_trainer.network.averaging import average_with_start
+from hemo_trainer.network.model import Network, build_network, start_network
+from hemo_trainer.runs.fold_predictions import score_series, write_predictions
+from hemo_trainer.runs.pretrain import pretrained_weights
+from hemo_trainer.steps.batches import StepBuilder
+from hemo_trainer.steps.sampling import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class FoldJob:
+    """What one process needs to train and score one fold.
+
+    Attributes:
+        config, cache: the run's configuration file and the folder of preprocessed slices.
+        out: the fold's folder.
+        pretrained: weights to start from, None for random ones.
+        held_out: patient keys that are scored.
+        excluded: patient keys that are neither trained on nor scored.
+        share: of the patients that are left, how many are trained on.
+        threads: of TensorFlow.
+        ablate: also train the probes.
+    """
+
+    config: Path
+    cache: Path
+    out: Path
+    pretrained: Path | None
+    held_out: frozenset[str]
+    excluded: frozenset[str]
+    share: float
+    threads: int
+    ablate: bool
+
+
+def cross_validate(
+    config_path: Path,
+    out: Path,
+    *,
+    cache: Path,
+    folds: int = 5,
+    sides: Sequence[Split] = ("train", "val"),
+    jobs: int = 1,
+    ablate: bool = False,
+    pretrained: Path | None = None,
+    share: float = 1.0,
+) -> Path:
+    """Train a model for each fold and predict its patients; a fold that is done is not done again.
+
+    Args:
+        config_path: TOML file, see :mod:`hemo_trainer.config`; its ``fit`` says how long, no fold looks at its score.
+        out: folder; gets ``crossval.json``, ``pretrained.weights.h5`` and ``fold-N/`` with weights and predictions.
+        cache: folder of preprocessed slices.
+        folds: three at least.
+        sides: whose patients are dealt out; patients of other sides are left out of training, too.
+        jobs: folds at a time, the cores shared between them.
+        ablate: also score the recurrence's rivals, see :mod:`hemo_trainer.network.ablation`.
+        pretrained: weights of a first phase made earlier with the same configuration.
+        share: of the patients that a fold may train on; sources that are ``train_only`` are not thinned out.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        SettingsError, DatasetError, PatientLeak, TrainingError: as their sources say.
+    """
+    config = load_config(config_path)
+    data = load_data(config, config.input, cache)
+    out.mkdir(parents=True, exist_ok=True)
+    start = pretrained or pretrained_weights(config, data, out / "pretrained.weights.h5")
+    scored = [record for side in sides for record in data.sides[side] if record.source not in data.train_only]
+    dealt = k_folds(scored, folds, groups=data.groups)
+    everyone = {record.patient_key for record in data.records if record.source not in data.train_only}
+    excluded = frozenset(everyone - frozenset().union(*dealt))
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    todo = [
+        FoldJob(config_path, cache, out / f"fold-{number}", start, held_out, excluded, share, threads, ablate)
+        for number, held_out in enumerate(dealt)
+        if not (out / f"fold-{number}" / "predictions.npz").is_file()
+    ]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        list(pool.map(run_fold, todo))
+    description = {
+        "folds": [sorted(one) for one in dealt],
+        "sides": list(sides),
+        "fingerprint": data.fingerprint,
+        "ablate": ablate,
+        "share": share,
+        "first_phase": start is not None,
+    }
+    (out / "crossval.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return out
+
+
+def run_fold(job: FoldJob) -> None:
+    """Train on everyone but the fold's patients, then write ``predictions.npz`` of these."""
+    from hemo_core.bundle.keras import quiet_tensorflow
+
+    quiet_tensorflow(job.threads)
+    config = load_config(job.config)
+    data = load_data(config, config.input, job.cache)
+    away = job.held_out | job.excluded
+    rows = training_rows(data, away | left_out(data, away, job.share))
+    job.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    network, probes = fit_fixed(config, data, rows, job.pretrained, ablate=job.ablate)
+    fitted = time.monotonic()
+    series = by_series(record for record in data.records if record.patient_key in job.held_out)
+    columns = score_series(network, series, data, name="tuned", probes=probes) if job.pretrained or probes else {}
+    if job.pretrained:
+        columns |= score_series(_first_phase(config, job.pretrained), series, data, name="first_phase")
+        average_with_start(network, job.pretrained, config.fit.start_share)
+    network.model.save_weights(job.out / "model.weights.h5")
+    columns |= score_series(network, series, data, name="plain")
+    columns |= score_series(network, series, data, name="flipped", mirrored=True)
+    write_predictions(job.out / "predictions.npz", series, columns)
+    cost = {
+        "seconds_fitting": round(fitted - began, 1),
+        "peak_mebibytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "threads": job.threads,
+        "slices": len(rows),
+        "patients": len({data.records[row].patient_key for row in rows} - data.unscored),
+    }
+    (job.out / "cost.json").write_text(json.dumps(cost) + "\n", encoding="utf-8")
+
+
+def _first_phase(config: TrainConfig, weights: Path) -> Network:
+    network = build_network(config.input, len(config.labels), config.architecture)
+    network.model.load_weights(weights)
+    return network
+
+
+def fit_fixed(
+    config: TrainConfig,
+    data: TrainingData,
+    rows: Sequence[int],
+    pretrained: Path | None,
+    *,
+    ablate: bool = False,
+    history: Path | None = None,
+) -> tuple[Network, dict[str, Any]]:
+    """Fit for the configured number of steps, looking at no score; the moving average of the weights is kept.
+
+    Args:
+        config, data: of the run.
+        rows: what is trained on.
+        pretrained: weights to start from.
+        ablate: also fit the probes.
+        history: CSV file for the losses of each epoch.
+
+    Returns:
+        The network, and the probes by name.
+
+    Raises:
+        TrainingError: the loss became NaN.
+    """
+    import keras
+
+    from hemo_trainer.network.keras_parts import Reseed, Steps, WriteHistory
+    from hemo_trainer.network.training_graph import training_model
+
+    keras.utils.set_random_seed(config.seed)
+    network = start_network(config.input, len(config.labels), config.architecture)
+    if pretrained:
+        network.model.load_weights(pretrained)
+    width = network.cnn.output_shape[-1]
+    probes = build_probes(width, len(config.labels), config.architecture) if ablate else {}
+    model = training_model(network, config.fit, probes)
+    shares = {data.source_names[number]: source.share for number, source in enumerate(config.sources)}
+    builder = StepBuilder(data.pixels, data.records, Sampler(data.records, rows, shares, config.batch), config)
+    steps = Steps(ProbedSteps(builder, KINDS) if ablate else builder, config.fit.steps)
+    callbacks = [keras.callbacks.TerminateOnNaN(), Reseed(config.seed, steps)]
+    if history:
+        callbacks.append(WriteHistory(history))
+    fitted = model.fit(steps, epochs=config.fit.epochs, callbacks=callbacks, shuffle=False, verbose=2)
+    if not np.isfinite(fitted.history["loss"]).all():
+        raise TrainingError("the loss became NaN", hint="lower fit.learning_rate")
+    return network, probes
