@@ -12,7 +12,7 @@ from hemo_core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
-    from hemo_core.inference.explainer_choice import WantedExplainer
+    from hemo_core.inference.gradcam import WantedExplainer
     from hemo_core.inference.precision import Precision, Wanted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -146,7 +146,7 @@ def precision_setting(flag: str | None) -> Wanted:
 
 def explainer_setting(flag: str | None) -> WantedExplainer:
     """The explainer asked for, ``auto`` if nobody names one. Raises SettingsError."""
-    from hemo_core.inference.explainer_choice import WANTED_EXPLAINERS
+    from hemo_core.inference.gradcam import WANTED_EXPLAINERS
 
     found = setting("explainer", flag) or "auto"
     if found not in WANTED_EXPLAINERS:

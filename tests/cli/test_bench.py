@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 
 
 def test_show_says_what_decides_a_label(hemo, tiny_bundle):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hollow import flip, write_hollow
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_core import errors
 from hemo_core.bundle import CNN, SIGNATURE, open_bundle
 

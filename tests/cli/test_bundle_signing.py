@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hollow import write_hollow
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_cli.machine import Machine
 from hemo_core.bundle import SIGNATURE
 from hemo_core.bundle.keys import parse_public_key

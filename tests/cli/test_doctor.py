@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 
 
 def test_a_working_machine_has_no_problem(hemo, tiny_bundle):

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_core.phantoms import DicomOptions, PhantomSpec, make_phantom, write_dicom, write_localizer
 
 

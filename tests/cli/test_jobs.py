@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny import fp32_only
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom, write_localizer
 
 HEMO = (sys.executable, "-c", "from hemo_cli.main import main; main()")

@@ -9,8 +9,7 @@ import click
 import pytest
 
 from hemo_cli import main
-from hemo_cli.exits import Exit
-from hemo_cli.failure import exit_code
+from hemo_cli.failure import Exit, exit_code
 from hemo_core.errors import HemoError, all_errors
 
 HEAVY = ("tensorflow", "keras", "onnxruntime", "celery", "matplotlib", "numpy", "pydicom", "cv2", "redis", "nibabel")

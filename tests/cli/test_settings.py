@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_core.settings import Sources
 from hemo_worker.settings import worker_settings
 

@@ -14,8 +14,7 @@ from hemo_core.bundle import open_bundle, released_bundle
 from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.bundle.onnx_file import OnnxGraph, read_onnx
 from hemo_core.errors import BundleSchema, HeadUnknown, MissingExtra
-from hemo_core.inference.explainer_choice import choose_explainer
-from hemo_core.inference.gradcam import Explainer, make_explainer
+from hemo_core.inference.gradcam import Explainer, choose_explainer, make_explainer
 from hemo_core.inference.numpy_gradient.backward import GraphPart
 from hemo_core.inference.numpy_gradient.explainer import HeadGradient, SequenceGradient
 from hemo_core.inference.session import Engine
@@ -247,13 +246,13 @@ def test_numbers_stored_one_by_one_are_read_too():
     ("wanted", "installed", "kind"), [("auto", True, "tf"), ("auto", False, "onnx"), ("onnx", True, "onnx")]
 )
 def test_the_reference_is_taken_where_it_is_installed(wanted, installed, kind, monkeypatch):
-    monkeypatch.setattr("hemo_core.inference.explainer_choice.find_spec", lambda _: object() if installed else None)
+    monkeypatch.setattr("hemo_core.inference.gradcam.find_spec", lambda _: object() if installed else None)
 
     assert choose_explainer(wanted)[0] == kind
 
 
 def test_tensorflow_that_is_not_installed_is_an_error_that_names_both_extras(monkeypatch):
-    monkeypatch.setattr("hemo_core.inference.explainer_choice.find_spec", lambda _: None)
+    monkeypatch.setattr("hemo_core.inference.gradcam.find_spec", lambda _: None)
 
     with pytest.raises(MissingExtra, match=r"\[worker\].*\[slim\]"):
         choose_explainer("tf")

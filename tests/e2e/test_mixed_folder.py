@@ -19,7 +19,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_core.phantoms import (
     DicomOptions,
     Phantom,

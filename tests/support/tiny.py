@@ -21,7 +21,8 @@ from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.phantoms.spec import BLEEDS
 from hemo_core.scans.preprocess import apply_window, crop_resize, head_box, to_input
 from hemo_export.package import export_run
-from hemo_trainer.network.model import Architecture, Network, build_network
+from hemo_trainer.config import Architecture
+from hemo_trainer.network.model import Network, build_network
 
 INPUT = InputContract(height=64, width=64)
 ARCHITECTURE = Architecture(cnn="residual", stem=8, stages=(8, 12, 16), lstm=8, gru=8, dense=16)

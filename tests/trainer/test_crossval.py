@@ -123,8 +123,7 @@ def test_the_ablation_gives_each_kind_its_figure_and_its_difference_to_the_cnn_a
 
 
 def test_a_share_of_the_first_phase_stays_in_the_weights(config: Path, tmp_path: Path):
-    from hemo_trainer.network.averaging import average_with_start
-    from hemo_trainer.network.model import build_network
+    from hemo_trainer.network.model import average_with_start, build_network
 
     read = load_config(config)
     first, tuned = (build_network(read.input, 1, read.architecture) for _ in range(2))
@@ -191,8 +190,7 @@ def test_the_learning_curve_begins_where_no_patient_was_seen(config: Path):
 
 
 def test_fewer_training_patients_are_some_of_the_many_of_each_kind(config: Path):
-    from hemo_trainer.data.fold_rows import left_out
-    from hemo_trainer.data.prepared import load_data
+    from hemo_trainer.data.prepared import left_out, load_data
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")

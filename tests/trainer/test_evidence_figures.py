@@ -14,9 +14,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.evaluation.calibration import calibration, expected_calibration_error, reliability
 from hemo_trainer.evaluation.compare import paired_differences
-from hemo_trainer.evaluation.decision import decision_curve, net_benefit
+from hemo_trainer.evaluation.decision import decision_curve, net_benefit, npv, ppv, predictive_values
 from hemo_trainer.evaluation.figures import rate, unit_figures
-from hemo_trainer.evaluation.predictive import npv, ppv, predictive_values
 from hemo_trainer.figures.delong import delong, placements
 from hemo_trainer.figures.intervals import Draws, Interval, Resampling, percentile, wilson
 from hemo_trainer.figures.metrics import Scored

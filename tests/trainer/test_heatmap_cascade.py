@@ -13,12 +13,13 @@ from hemo_core.bundle import open_bundle
 from hemo_core.bundle.contract import InputContract, ScoringContract
 from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
+from hemo_trainer.config import Architecture
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.cascade import Cascade, stages_of
 from hemo_trainer.heatmap_quality.examples import phantom_slices, plot_forgetting
 from hemo_trainer.heatmap_quality.measure import HeatmapPlan, measure_bundle, measure_heatmaps
 from hemo_trainer.heatmap_quality.subject import KerasParts, NetworkSubject
-from hemo_trainer.network.model import Architecture, Network, build_network, build_sequence
+from hemo_trainer.network.model import Network, build_network, build_sequence
 
 pytestmark = pytest.mark.skipif(
     find_spec("tensorflow") is None or find_spec("matplotlib") is None, reason="needs the train extra"

@@ -17,7 +17,7 @@ from hemo_trainer.data.cache import prepared_picture
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.report import limits
 from hemo_trainer.evaluation.report.document import Plot
-from hemo_trainer.figures.clustered import clustered_mean, mean_json
+from hemo_trainer.figures.intervals import clustered_mean, mean_json
 from hemo_trainer.heatmap_quality.examples import box_examples
 from hemo_trainer.heatmap_quality.explained import spread
 from hemo_trainer.heatmap_quality.lines import heatmap_lines

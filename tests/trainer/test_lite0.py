@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle.contract import InputContract
-from hemo_trainer.config import FitConfig
-from hemo_trainer.network.model import Architecture, start_network
+from hemo_trainer.config import Architecture, FitConfig
+from hemo_trainer.network.model import start_network
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 

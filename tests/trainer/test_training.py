@@ -140,8 +140,8 @@ def test_padding_changes_no_logit_of_a_masked_sequence():
     import keras
 
     from hemo_core.bundle.contract import InputContract
-    from hemo_trainer.config import FitConfig
-    from hemo_trainer.network.model import Architecture, build_network
+    from hemo_trainer.config import Architecture, FitConfig
+    from hemo_trainer.network.model import build_network
     from hemo_trainer.network.training_graph import training_model
 
     keras.utils.set_random_seed(0)

@@ -10,10 +10,39 @@ from typing import Any, Literal, TypeVar
 
 from hemo_core.bundle.contract import InputContract, Window
 from hemo_core.errors import SettingsError
-from hemo_trainer.network.model import Architecture
 
 Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "rsna-2019", "cq500", "csv", "folder"]
 _Section = TypeVar("_Section")
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Hyper-parameters of the network.
+
+    Attributes:
+        cnn: ``lite0``, which begins with ImageNet weights, see :mod:`hemo_trainer.network.lite0`, or ``residual``, a
+            small residual CNN that begins at random.
+        stem: channels of the strided first convolution of ``residual``.
+        stages: output channels of its stages; each but the last halves the picture's side.
+        top: output channels of ``lite0``.
+        frozen: stages of ``lite0`` that keep their ImageNet weights.
+        lstm, gru: units in each direction; 0 leaves the layer out.
+        dense: units of the dense layer before the slice logit.
+        mirror: the third stage of ``residual`` also sees its input mirrored, so that one half of the head is read
+            against the other.
+        dropout: rate before the recurrence and before the logit.
+    """
+
+    cnn: Literal["lite0", "residual"] = "lite0"
+    stem: int = 24
+    stages: tuple[int, ...] = (40, 80, 128, 192)
+    top: int = 192
+    frozen: int = 2
+    lstm: int = 64
+    gru: int = 48
+    dense: int = 32
+    mirror: bool = False
+    dropout: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +176,7 @@ class FitConfig:
             the CNN's own auxiliary logit (training only).
         subtype_weight: weight of the loss of the CNN's own subtype logits (training only; unknown ones count nothing).
         start_share: share of the first phase's weights in what crossval and refit keep, see
-            :mod:`hemo_trainer.network.averaging`.
+            :mod:`hemo_trainer.network.model`.
         beta: sharpness of the scan logit.
         patience: epochs without a better validation score until training stops.
         target_sensitivity: slice and scan sensitivity on validation data that the threshold is locked at.

@@ -28,8 +28,7 @@ from hemo_core.errors import (
     RootNotMounted,
     SinkError,
 )
-from hemo_core.inference.explainer_choice import ExplainerKind, choose_explainer
-from hemo_core.inference.gradcam import Explainer
+from hemo_core.inference.gradcam import Explainer, ExplainerKind, choose_explainer
 from hemo_core.inference.precision import Precision
 from hemo_core.jobs import Claim, JobHeader, JobStore
 from hemo_core.processes import die_with_parent, keep_freed_memory

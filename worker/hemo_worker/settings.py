@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from hemo_core.bundle.keys import PublicKey, trusted_keys
 from hemo_core.errors import SettingsError
-from hemo_core.inference.explainer_choice import WANTED_EXPLAINERS, WantedExplainer
+from hemo_core.inference.gradcam import WANTED_EXPLAINERS, WantedExplainer
 from hemo_core.inference.precision import WANTED, Wanted
 from hemo_core.settings import Sources, parse_roots
 

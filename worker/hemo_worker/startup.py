@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hemo_core.bundle import Bundle, open_bundle, released_bundle
 from hemo_core.errors import HemoError, MissingExtra, RootNotMounted
-from hemo_core.inference.explainer_choice import choose_explainer
+from hemo_core.inference.gradcam import choose_explainer
 from hemo_core.inference.precision import variant_files
 from hemo_core.jobs import JobStore
 from hemo_core.jobs.queue import make_app, queue_name

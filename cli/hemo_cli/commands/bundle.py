@@ -10,9 +10,10 @@ import click
 from hemo_cli.commands.bundle_diff import diff
 from hemo_cli.console import print_fields, print_json
 from hemo_cli.options import bundle_argument, json_option, parse_keys, trusted_setting
-from hemo_cli.variants import variant_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hemo_core.bundle import Bundle
     from hemo_core.bundle.keys import PublicKey
     from hemo_core.bundle.signatures import SignatureState
@@ -180,3 +181,27 @@ def _facts(opened: Bundle) -> dict[str, Any]:
         "licence": opened.manifest.get("licence", "not stated"),
         "made from": opened.manifest.get("git_commit") or "unknown commit",
     }
+
+
+def variant_rows(bundle: Bundle) -> dict[str, str]:
+    """A line for each precision that the bundle holds or tells about. Raises BundleSchema."""
+    from hemo_core.inference.precision import variants
+
+    rows: dict[str, str] = {}
+    for name, entry in variants(bundle).items():
+        held = bundle.manifest["files"].get(entry.cnn)
+        if held is None or not entry.released:
+            rows[name] = f"not released: {entry.reason or 'no reason given'}"
+            continue
+        rows[name] = ", ".join(["released", f"CNN {held['bytes'] / 1e6:.1f} MB", *_figures(entry.benchmark)])
+    return rows
+
+
+def _figures(benchmark: Mapping[str, Any]) -> list[str]:
+    """Speed and memory, as far as they were measured."""
+    if not benchmark:
+        return []
+    times = {int(batch): spent for batch, spent in benchmark["ms_per_slice"].items()}
+    told = " / ".join(f"{times[batch]:.2f}" for batch in sorted(times))
+    batches = "/".join(str(batch) for batch in sorted(times))
+    return [f"{told} ms a slice at batch {batches}", f"{benchmark['peak_mebibytes']} MiB"]

@@ -12,7 +12,7 @@ import click
 from hemo_cli.commands.results import read_results, show_results
 from hemo_cli.console import err, plain, print_json
 from hemo_cli.console import out as console
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_cli.machine import Machine, run_here
 from hemo_cli.options import (
     bundle_option,

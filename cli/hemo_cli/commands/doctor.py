@@ -8,7 +8,7 @@ import click
 
 from hemo_cli.console import out as console
 from hemo_cli.console import plain, print_json
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_cli.options import (
     broker_option,
     bundle_option,

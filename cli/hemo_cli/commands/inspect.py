@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from hemo_cli.console import err, out, plain, print_json
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_cli.options import json_option
 from hemo_cli.selection import Intake, intake_options
 from hemo_core.errors import ScanError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hemo_cli.console import out, plain, print_json
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_cli.options import broker_option, json_option, need_broker, setting
 from hemo_cli.progress import detail, follow
 from hemo_core.errors import JobNotFound

@@ -11,7 +11,7 @@ from hemo_cli.commands.jobs import exit_of, store_at
 from hemo_cli.commands.results import show_job
 from hemo_cli.console import out as console
 from hemo_cli.console import plain, print_json
-from hemo_cli.exits import Exit
+from hemo_cli.failure import Exit
 from hemo_cli.machine import Machine, run_here
 from hemo_cli.options import (
     broker_option,

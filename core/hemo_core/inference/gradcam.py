@@ -8,16 +8,40 @@ spatial mean of ∂z_t/∂A_tk. Where the head begins with a global average pool
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import HEAD, Bundle
 from hemo_core.bundle.keras import load_sealed
-from hemo_core.errors import BundleSchema
-from hemo_core.inference.explainer_choice import ExplainerKind, WantedExplainer, choose_explainer
+from hemo_core.errors import BundleSchema, MissingExtra
 from hemo_core.inference.numpy_gradient.explainer import numpy_gradient
+
+ExplainerKind = Literal["tf", "onnx"]
+WantedExplainer = Literal["auto", "tf", "onnx"]
+WANTED_EXPLAINERS: tuple[WantedExplainer, ...] = ("auto", "tf", "onnx")
+
+
+def choose_explainer(wanted: WantedExplainer) -> tuple[ExplainerKind, str]:
+    """The explainer to take, and why.
+
+    Args:
+        wanted: ``tf`` is the reference; ``onnx`` gives the same maps without TensorFlow; ``auto`` takes the reference
+            where TensorFlow is installed.
+
+    Raises:
+        MissingExtra: ``tf`` is wanted and TensorFlow is not installed.
+    """
+    installed = find_spec("tensorflow") is not None and find_spec("keras") is not None
+    if wanted == "auto":
+        return ("tf", "TensorFlow is installed") if installed else ("onnx", "TensorFlow is not installed")
+    if wanted == "tf" and not installed:
+        hint = "pip install 'hemo-batch[worker]', or take --explainer onnx, for which 'hemo-batch[slim]' is enough"
+        raise MissingExtra("--explainer tf needs TensorFlow, which is not installed", hint=hint)
+    return wanted, "as asked"
+
 
 Float: TypeAlias = npt.NDArray[np.float32]
 
@@ -117,7 +141,7 @@ def make_explainer(bundle: Bundle, wanted: WantedExplainer = "auto", *, threads:
     """The explainer that is wanted, or that this installation has. Raises as :class:`Explainer`.
 
     Args:
-        wanted: see :func:`hemo_core.inference.explainer_choice.choose_explainer`.
+        wanted: see :func:`hemo_core.inference.gradcam.choose_explainer`.
     """
     return Explainer(bundle, choose_explainer(wanted)[0], threads=threads)
 

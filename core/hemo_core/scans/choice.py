@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hemo_core.scans import geometry
+from hemo_core.scans.kernels import is_sharp
+from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_header import Header
-from hemo_core.scans.readers.kernels import is_sharp
 from hemo_core.scans.scan import Rejection
 from hemo_core.scans.series import Series
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -117,3 +117,26 @@ def _plane_projection() -> npt.NDArray[np.float32]:
     down, across = np.mgrid[:_BLOCK, :_BLOCK]
     basis = np.stack([np.ones(_BLOCK * _BLOCK), down.ravel(), across.ravel()], axis=1)
     return np.asarray(basis @ np.linalg.pinv(basis), np.float32)
+
+
+class Findings:
+    """Codes in order of discovery, each with a note; sentences of a code found twice are joined."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, list[str]] = {}
+
+    def add(self, code: Quality, note: str) -> None:
+        """Remember a code and one sentence about it; the same sentence is kept once."""
+        notes = self._notes.setdefault(code.value, [])
+        if note not in notes:
+            notes.append(note)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """All codes, without duplicates."""
+        return tuple(self._notes)
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """The sentences, by code."""
+        return {code: " ".join(notes) for code, notes in self._notes.items()}

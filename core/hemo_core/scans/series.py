@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from hemo_core.scans import geometry
+from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_header import Header, valid_uid
 from hemo_core.scans.recognise import FoundDicom
 from hemo_core.scans.scan import Quality

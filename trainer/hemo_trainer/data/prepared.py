@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -16,7 +17,15 @@ from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_trainer.config import DataSource, SplitConfig, TrainConfig
 from hemo_trainer.data.cache import cache_key, readable_slices
-from hemo_trainer.data.duplicates import HASH, Twin, find_twins, hash_pictures, of_other_patients, patient_groups
+from hemo_trainer.data.duplicates import (
+    HASH,
+    Twin,
+    find_twins,
+    hash_pictures,
+    of_other_patients,
+    patient_groups,
+    with_group_mates,
+)
 from hemo_trainer.data.split import refuse_shared_pictures, split_hash, split_records
 from hemo_trainer.datasets import (
     Problem,
@@ -161,3 +170,30 @@ def _listed(
     records = [record for _, reading in readings for record in reading.records]
     problems = [one for _, reading in readings for one in reading.problems]
     return average_thin(records, contract.slice_spacing_mm), problems
+
+
+def training_rows(data: TrainingData, away: frozenset[str]) -> list[int]:
+    """Rows of every slice that was read by itself, but for those of ``away`` and of who shares a picture with them."""
+    away = with_group_mates(away, data.groups)
+    return [
+        row for row, record in enumerate(data.records) if record.patient_key not in away and record.exam_label is None
+    ]
+
+
+def left_out(data: TrainingData, away: frozenset[str], share: float) -> frozenset[str]:
+    """Patients outside ``away`` that a fold does without, so that ``share`` of them remain.
+
+    Bleeding and other patients of each source are thinned out alike. Who remains
+    at a smaller share remains at a larger.
+    """
+    bleeding = {record.patient_key for record in data.records if record.label and record.certain}
+    strata: dict[tuple[str, bool], set[str]] = {}
+    for record in data.records:
+        key = record.patient_key
+        if key not in away and record.source not in data.train_only:
+            strata.setdefault((record.source, key in bleeding), set()).add(key)
+    dropped: set[str] = set()
+    for patients in strata.values():
+        order = sorted(patients, key=lambda key: hashlib.sha256(key.encode()).digest())
+        dropped.update(order[max(1, round(share * len(order))) :])
+    return frozenset(dropped)

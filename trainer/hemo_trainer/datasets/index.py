@@ -89,7 +89,7 @@ def _place(path: Path) -> Place:
     """Raises ScanError subclasses where the header cannot be read."""
     import pydicom
 
-    from hemo_core.scans import geometry
+    from hemo_core.scans.readers import geometry
     from hemo_core.scans.readers.dicom_header import parsing, read_header
 
     try:
@@ -107,7 +107,7 @@ def _place(path: Path) -> Place:
 
 def spacing_of(places: Sequence[Place]) -> float | None:
     """Median distance of the slices of one series in mm; None where it is not known."""
-    from hemo_core.scans import geometry
+    from hemo_core.scans.readers import geometry
 
     positions = sorted({round(place.position_mm, 2) for place in places if place.position_mm is not None})
     return geometry.spacing(positions, []).median_mm

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_trainer.figures.intervals import Float64
+from hemo_trainer.figures.intervals import Float64, Interval
 
 THRESHOLDS = tuple(round(float(one), 2) for one in np.arange(0.01, 0.81, 0.01))
 
@@ -34,3 +34,42 @@ def decision_curve(labels: npt.NDArray[np.int64], chances: Float64) -> dict[str,
         "model": [round(net_benefit(labels, chances >= one, one), 5) for one in THRESHOLDS],
         "all": [round(net_benefit(labels, everyone, one), 5) for one in THRESHOLDS],
     }
+
+
+PREVALENCES = (0.05, 0.10, 0.15)
+
+
+def ppv(sensitivity: float, specificity: float, prevalence: float) -> float | None:
+    """Share of positive calls that are right (Bayes); None where nothing is called positive."""
+    right, wrong = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    return right / (right + wrong) if right + wrong else None
+
+
+def npv(sensitivity: float, specificity: float, prevalence: float) -> float | None:
+    """Share of negative calls that are right (Bayes); None where nothing is called negative."""
+    return ppv(specificity, sensitivity, 1 - prevalence)
+
+
+def predictive_values(sensitivity: Interval, specificity: Interval) -> list[dict[str, Any]]:
+    """PPV and NPV at each of :data:`PREVALENCES`.
+
+    Both grow with sensitivity and with specificity, so their range is taken from both lower and from both upper limits.
+    It is wider than a 95 % interval.
+    """
+    return [
+        {
+            "prevalence": prevalence,
+            **{
+                name: {
+                    limit: _rounded(value(getattr(sensitivity, limit), getattr(specificity, limit), prevalence))
+                    for limit in ("value", "low", "high")
+                }
+                for name, value in (("ppv", ppv), ("npv", npv))
+            },
+        }
+        for prevalence in PREVALENCES
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.evaluation.calibration import calibration
-from hemo_trainer.evaluation.decision import decision_curve
-from hemo_trainer.evaluation.predictive import predictive_values
+from hemo_trainer.evaluation.decision import decision_curve, predictive_values
 from hemo_trainer.figures.calibrate import threshold_at
 from hemo_trainer.figures.delong import delong
 from hemo_trainer.figures.intervals import Draws, Interval, Resampling, percentile, to_json, wilson

@@ -8,7 +8,7 @@ from typing import Any
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
-from hemo_trainer.figures.clustered import mean_json
+from hemo_trainer.figures.intervals import mean_json
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, patient_of
 from hemo_trainer.heatmap_quality.localise import box_share, localised
 from hemo_trainer.heatmap_quality.maps import box_mask, centre_heat, enlarged, head_mask

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated
 from hemo_core.scans.preprocess import to_input
-from hemo_trainer.figures.clustered import mean_json
+from hemo_trainer.figures.intervals import mean_json
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, patient_of
 from hemo_trainer.heatmap_quality.maps import centre_heat, head_mask
 from hemo_trainer.heatmap_quality.occlusion import Order, Way, area, staircase, warmest_first

@@ -28,8 +28,7 @@ from hemo_core.errors import DatasetError
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.scans.preprocess import to_input
 from hemo_trainer.datasets.record import SliceRecord
-from hemo_trainer.figures.clustered import clustered_mean, mean_json
-from hemo_trainer.figures.intervals import Interval
+from hemo_trainer.figures.intervals import Interval, clustered_mean, mean_json
 from hemo_trainer.heatmap_quality.cascade import Cascade
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf
 from hemo_trainer.heatmap_quality.maps import enlarged

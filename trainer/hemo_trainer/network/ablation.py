@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_trainer.network.model import Architecture, build_sequence
+from hemo_trainer.config import Architecture
+from hemo_trainer.network.model import build_sequence
 from hemo_trainer.steps.batches import Arrays, StepBuilder
 
 if TYPE_CHECKING:

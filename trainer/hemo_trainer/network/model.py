@@ -7,9 +7,11 @@ Three models that share their layers: ``cnn`` (a slice → feature map A), ``seq
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hemo_core.bundle.contract import InputContract
+from hemo_trainer.config import Architecture
 from hemo_trainer.network.lite0 import build_lite0, load_imagenet
 
 if TYPE_CHECKING:
@@ -17,36 +19,6 @@ if TYPE_CHECKING:
 
 
 _MIRROR_STAGE = 2  # coarse enough that a head a few degrees askew still meets its other half
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """Hyper-parameters of the network.
-
-    Attributes:
-        cnn: ``lite0``, which begins with ImageNet weights, see :mod:`hemo_trainer.network.lite0`, or ``residual``, a
-            small residual CNN that begins at random.
-        stem: channels of the strided first convolution of ``residual``.
-        stages: output channels of its stages; each but the last halves the picture's side.
-        top: output channels of ``lite0``.
-        frozen: stages of ``lite0`` that keep their ImageNet weights.
-        lstm, gru: units in each direction; 0 leaves the layer out.
-        dense: units of the dense layer before the slice logit.
-        mirror: the third stage of ``residual`` also sees its input mirrored, so that one half of the head is read
-            against the other.
-        dropout: rate before the recurrence and before the logit.
-    """
-
-    cnn: Literal["lite0", "residual"] = "lite0"
-    stem: int = 24
-    stages: tuple[int, ...] = (40, 80, 128, 192)
-    top: int = 192
-    frozen: int = 2
-    lstm: int = 64
-    gru: int = 48
-    dense: int = 32
-    mirror: bool = False
-    dropout: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +145,20 @@ def _residual_stage(x: Any, channels: int, *, halve: bool, mirror: bool, name: s
     x = _conv_norm(x, channels, mirror=mirror, name=f"{name}_widen")
     y = _conv_norm(x, channels, relu=False, name=f"{name}_residual")
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))
+
+
+def average_with_start(network: Network, start: Path, share: float) -> None:
+    """Replace a fitted network's weights by ``share`` of those it began with and the rest of its own.
+
+    What is fitted to few hospitals loses some of what the first phase had learned from many; half-way between the two,
+    a network often does better than either (WiSE-FT, Wortsman 2022, arXiv:2109.01903).
+
+    Args:
+        network: fitted.
+        start: weights of the first phase.
+        share: 0 leaves the network as it is.
+    """
+    tuned = network.model.get_weights()
+    network.model.load_weights(start)
+    began = network.model.get_weights()
+    network.model.set_weights([share * one + (1 - share) * other for one, other in zip(began, tuned, strict=True)])

@@ -17,13 +17,11 @@ import numpy as np
 
 from hemo_core.errors import TrainingError
 from hemo_trainer.config import TrainConfig, load_config
-from hemo_trainer.data.fold_rows import left_out, training_rows
 from hemo_trainer.data.folds import k_folds
-from hemo_trainer.data.prepared import TrainingData, load_data
+from hemo_trainer.data.prepared import TrainingData, left_out, load_data, training_rows
 from hemo_trainer.datasets.record import Split, by_series
 from hemo_trainer.network.ablation import KINDS, ProbedSteps, build_probes
-from hemo_trainer.network.averaging import average_with_start
-from hemo_trainer.network.model import Network, build_network, start_network
+from hemo_trainer.network.model import Network, average_with_start, build_network, start_network
 from hemo_trainer.runs.fold_predictions import score_series, write_predictions
 from hemo_trainer.runs.pretrain import pretrained_weights
 from hemo_trainer.steps.batches import StepBuilder

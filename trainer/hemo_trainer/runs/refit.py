@@ -7,11 +7,9 @@ from pathlib import Path
 
 from hemo_core.errors import TrainingError
 from hemo_trainer.config import TrainConfig, load_config
-from hemo_trainer.data.fold_rows import training_rows
-from hemo_trainer.data.prepared import TrainingData, load_data
+from hemo_trainer.data.prepared import TrainingData, load_data, training_rows
 from hemo_trainer.figures.plots import plot_distribution, redraw_curves
-from hemo_trainer.network.averaging import average_with_start
-from hemo_trainer.network.model import Network, build_network
+from hemo_trainer.network.model import Network, average_with_start, build_network
 from hemo_trainer.runs.crossval import fit_fixed
 from hemo_trainer.runs.finish import Predictions, write_run
 from hemo_trainer.runs.fold_predictions import read_predictions

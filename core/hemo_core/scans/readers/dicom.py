@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemo_core.errors import BadGeometry
-from hemo_core.scans import geometry
+from hemo_core.scans.kernels import is_sharp
+from hemo_core.scans.quality import Findings
+from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_grey import to_grey
 from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse, valid_uid
 from hemo_core.scans.readers.dicom_hounsfield import to_hounsfield
 from hemo_core.scans.readers.dicom_pixels import check_pixels, stored_frame
-from hemo_core.scans.readers.findings import Findings
-from hemo_core.scans.readers.kernels import is_sharp
-from hemo_core.scans.readers.limits import check_size
-from hemo_core.scans.readers.safe_open import read_below
+from hemo_core.scans.readers.safe_open import check_size, read_below
 from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice, Units
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hemo_core.errors import DecodeFailed, TooLarge, Truncated, UnknownFormat
 from hemo_core.scans.phantom_marks import dicom_is_phantom
-from hemo_core.scans.readers.limits import check_size
+from hemo_core.scans.readers.safe_open import check_size
 from hemo_core.scans.readers.sniff import SNIFF_BYTES, Format, sniff
 
 if TYPE_CHECKING:

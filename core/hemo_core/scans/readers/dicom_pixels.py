@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hemo_core.errors import CodecMissing, DecodeFailed, NoPixels, Truncated
 from hemo_core.scans.readers.codestream import codestream_size
 from hemo_core.scans.readers.dicom_header import COPY_AGAIN, PARSE_ERRORS, Header, ends_early
-from hemo_core.scans.readers.limits import check_size
+from hemo_core.scans.readers.safe_open import check_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

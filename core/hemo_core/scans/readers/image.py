@@ -22,9 +22,8 @@ import numpy.typing as npt
 
 from hemo_core.errors import BadGeometry, DecodeFailed, Implausible, NonFinite, TooLarge, Truncated, UnknownFormat
 from hemo_core.scans.phantom_marks import picture_is_phantom
-from hemo_core.scans.readers.findings import Findings
-from hemo_core.scans.readers.limits import check_size
-from hemo_core.scans.readers.safe_open import read_below
+from hemo_core.scans.quality import Findings
+from hemo_core.scans.readers.safe_open import check_size, read_below
 from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
 from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice
 

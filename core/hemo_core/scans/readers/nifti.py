@@ -22,10 +22,9 @@ import numpy.typing as npt
 
 from hemo_core.errors import BadGeometry, DecodeFailed, NonFinite, NoPixels, Truncated, UnknownFormat
 from hemo_core.scans.phantom_marks import nifti_is_phantom
+from hemo_core.scans.quality import Findings
 from hemo_core.scans.readers.dicom_hounsfield import AIR_HU, LOWEST_HU
-from hemo_core.scans.readers.findings import Findings
-from hemo_core.scans.readers.limits import check_size
-from hemo_core.scans.readers.safe_open import read_below
+from hemo_core.scans.readers.safe_open import check_size, read_below
 from hemo_core.scans.readers.sniff import SNIFF_BYTES, Format, sniff
 from hemo_core.scans.scan import Geometry, Quality, Scan, ScanRef, Slice
 

@@ -112,3 +112,22 @@ def _check_regular(descriptor: int, relative: str) -> None:
         raise EmptyFile("the file has zero bytes", path=relative, hint="copy it again from its source")
     if info.st_size > MAX_FILE_BYTES:
         raise TooLarge(f"{info.st_size} bytes are more than any head CT has", path=relative)
+
+
+MAX_SIDE = 4096
+MAX_SLICES = 4000
+MAX_VOXELS = 1 << 30
+
+
+def check_size(rows: int, columns: int, slices: int, path: str) -> None:
+    """Refuse what no head CT is.
+
+    Raises:
+        TooLarge: a side, the number of slices, or the number of pixels together is beyond the limits.
+    """
+    if max(rows, columns) > MAX_SIDE or slices > MAX_SLICES or rows * columns * slices > MAX_VOXELS:
+        raise TooLarge(
+            f"the header announces {slices} x {rows} x {columns} pixels",
+            path=path,
+            hint=f"at most {MAX_SLICES} slices of {MAX_SIDE} x {MAX_SIDE} and {MAX_VOXELS} pixels together are read",
+        )

@@ -9,10 +9,12 @@ from typing import Any
 
 from hemo_core.bundle import MANIFEST
 from hemo_core.errors import SettingsError
+from hemo_trainer.evaluation.report import content, limits
+from hemo_trainer.evaluation.report.content import Evidence
+from hemo_trainer.evaluation.report.document import Section
 from hemo_trainer.evaluation.report.markdown import markdown
 from hemo_trainer.evaluation.report.page import Page
 from hemo_trainer.evaluation.report.plots import plots
-from hemo_trainer.evaluation.report.sections import sections
 
 JSON, HTML, MARKDOWN = "evidence.json", "evidence.html", "evidence.md"
 PLOTS = "plots"
@@ -66,3 +68,28 @@ def refuse_travelling(out: Path) -> None:
             path=str(out),
             hint="name another folder with --out, or show no cases (--cases 0)",
         )
+
+
+def sections(evidence: Evidence, *, pictured: bool) -> tuple[Section, ...]:
+    """All sections that these data allow.
+
+    Args:
+        evidence: what was measured.
+        pictured: the page shows pictures of the cases.
+    """
+    written = (
+        content.glance(evidence),
+        content.data(evidence),
+        content.discrimination(evidence),
+        content.thresholds(evidence),
+        content.calibration(evidence),
+        content.decision(evidence),
+        limits.subgroups(evidence),
+        limits.cases(evidence, pictured=pictured),
+        limits.heatmaps(evidence),
+        limits.comparison(evidence),
+        limits.unknown(evidence),
+        limits.method(evidence),
+        limits.checklist(evidence),
+    )
+    return tuple(section for section in written if section is not None)

@@ -1,0 +1,196 @@
+"""``hemo-batch train``: fit a model on your own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hemo_cli.console import interval_text, print_fields, print_json
+from hemo_cli.options import cache_option, config_option, jobs_option, json_option, pretrained_option
+from hemo_core.extras import need_extra
+
+
+@click.command()
+@config_option
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder. [default: runs/NAME]")
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
+@click.option("--finish", is_flag=True, help="With --resume: train no further, finish with the best epoch so far.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs.")
+@click.option(
+    "--refit",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of `crossval` with the same configuration: fit to train and val patients; calibration, threshold "
+    "and figures come from its out-of-fold predictions.",
+)
+@cache_option
+@json_option
+def train(
+    config: Path,
+    out: Path | None,
+    resume: bool,
+    finish: bool,
+    tensorboard: bool,
+    refit: Path | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Fit a model: configuration in, run folder out. Needs the extra [train]."""
+    if finish and not resume:
+        raise click.UsageError("--finish goes with --resume")
+    if refit and (resume or tensorboard):
+        raise click.UsageError("--refit goes with neither --resume nor --tensorboard")
+    need_extra("train")
+    run = out or Path("runs") / config.stem
+    if refit:
+        from hemo_trainer.runs.refit import refit as fit_again
+
+        fit_again(config, run, crossval=refit, cache=cache or refit / "cache")
+    else:
+        from hemo_trainer.runs.fit import train as fit
+
+        fit(config, run, resume=resume, finish=finish, tensorboard=tensorboard, cache=cache)
+    if as_json:
+        print_json({"run": str(run), "manifest": str(run / "run.json")})
+        return
+    print_fields("trained", {"run": run, "card": run / "MODEL_CARD.md", "next": f"hemo-batch export {run}"})
+
+
+_SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
+
+
+@click.command()
+@config_option
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder. [default: runs/NAME-crossval]")
+@click.option("--folds", type=click.IntRange(min=3), default=5, show_default=True, help="How many models are fitted.")
+@click.option(
+    "--sides",
+    type=click.Choice(list(_SIDES)),
+    default="train,val",
+    show_default=True,
+    help="Whose patients are dealt out. Choose a configuration without the test patients; `all` is for the last run.",
+)
+@jobs_option
+@click.option("--ablate", is_flag=True, help="Also score the CNN alone, LSTM, GRU, both, and both on shuffled slices.")
+@pretrained_option
+@cache_option
+@json_option
+def crossval(
+    config: Path,
+    out: Path | None,
+    folds: int,
+    sides: str,
+    jobs: int,
+    ablate: bool,
+    pretrained: Path | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Cross-validate a configuration by patient. A run that was stopped goes on with the folds that are missing."""
+    need_extra("train")
+    from hemo_trainer.runs.crossval import cross_validate
+    from hemo_trainer.runs.out_of_fold import summarise
+
+    folder = out or Path("runs") / f"{config.stem}-crossval"
+    slices = cache or folder / "cache"
+    cross_validate(
+        config,
+        folder,
+        cache=slices,
+        folds=folds,
+        sides=_SIDES[sides],  # type: ignore[arg-type]
+        jobs=jobs,
+        ablate=ablate,
+        pretrained=pretrained,
+    )
+    found = summarise(config, folder, cache=slices)
+    if as_json:
+        print_json(found)
+        return
+    print_fields(f"{folds} folds, AUC out of fold", {"folder": folder, **_lines(found)})
+
+
+def _lines(found: dict[str, Any]) -> dict[str, str]:
+    """A line for each figure and for each difference."""
+    rows: dict[str, str] = {}
+    for where, kinds in found["figures"].items():
+        rows |= {f"{where}, {kind}": interval_text(figure) for kind, figure in kinds.items()}
+        rows |= {f"{where}, {kind}": interval_text(one) for kind, one in found["differences"][where].items()}
+    return rows
+
+
+@click.command("learning-curve")
+@config_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/learning-curve"),
+    show_default=True,
+    help="Folder for the folds, the figures and the plot.",
+)
+@click.option(
+    "--share",
+    "shares",
+    type=click.FloatRange(0, 1, min_open=True),
+    multiple=True,
+    default=(0.25, 0.5, 1.0),
+    show_default=True,
+    help="Of the patients that a fold may train on; may be repeated.",
+)
+@click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Models for each share.")
+@jobs_option
+@pretrained_option
+@cache_option
+@json_option
+def learning_curve(
+    config: Path,
+    out: Path,
+    shares: tuple[float, ...],
+    folds: int,
+    jobs: int,
+    pretrained: Path | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Cross-validate a configuration with ever more of its patients. Never uses the test side."""
+    need_extra("train")
+    from hemo_trainer.runs.learning_curve import learning_curve as measure
+
+    points = measure(
+        config, out, cache=cache or out / "cache", folds=folds, jobs=jobs, shares=shares, pretrained=pretrained
+    )
+    if as_json:
+        print_json(points)
+        return
+    rows = {
+        f"{point['patients']} patients, {where}": interval_text(one)
+        for point in points
+        for where, one in point["figures"].items()
+    }
+    print_fields("AUC out of fold", {**rows, "plot": out / "learning_curve.png"})
+
+
+@click.command()
+@config_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/leakage"),
+    show_default=True,
+    help="Folder for the figures and the plot.",
+)
+@click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Folds of either kind.")
+@cache_option
+@json_option
+def leakage(config: Path, out: Path, folds: int, cache: Path | None, as_json: bool) -> None:
+    """Score one configuration under a random split of slices and under a split by patient."""
+    need_extra("train")
+    from hemo_trainer.runs.leakage import study
+
+    found = study(config, out, cache=cache or out / "cache", folds=folds)
+    if as_json:
+        print_json(found)
+        return
+    rows = {f"{kind}, {name}": interval_text(one[name]) for kind, one in found.items() for name in ("auc", "accuracy")}
+    print_fields("the same network, two ways to split", {**rows, "plot": out / "leakage.png"})
