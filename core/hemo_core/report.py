@@ -144,7 +144,7 @@ class QualityNote:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelIdentity:
     """The bundle that scored, or was to score, the scan."""
 
     name: str
@@ -166,7 +166,7 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ReportedError:
     """Why a scan was not scored.
 
     Attributes:
@@ -213,9 +213,9 @@ class Report:
     slices: tuple[SliceResult, ...] = ()
     geometry: Geometry | None = None
     quality: tuple[QualityNote, ...] = ()
-    model: Model | None = None
+    model: ModelIdentity | None = None
     engine: EngineFacts | None = None
-    error: Problem | None = None
+    error: ReportedError | None = None
     software_version: str = hemo_core.__version__
 
     @property
@@ -248,9 +248,9 @@ class Report:
                 slices=tuple(_slice_from_json(row) for row in data["slices"]),
                 geometry=_geometry_from_json(data["geometry"]),
                 quality=tuple(QualityNote(**row) for row in data["quality"]),
-                model=None if data["model"] is None else Model(**data["model"]),
+                model=None if data["model"] is None else ModelIdentity(**data["model"]),
                 engine=None if data["engine"] is None else EngineFacts(**data["engine"]),
-                error=None if data["error"] is None else Problem(**data["error"]),
+                error=None if data["error"] is None else ReportedError(**data["error"]),
                 software_version=data["software"]["version"],
                 **{name: data[name] for name in ("outcome", "label", "probability", "threshold", "highest_slice")},
             )
@@ -303,7 +303,7 @@ def scored_report(
 
 def failed_report(ref: ScanRef, error: HemoError, bundle: BundleFacts | None = None) -> Report:
     """The report of a scan that could not be read or scored."""
-    problem = Problem(error.code, error.message, error.hint, _file_below_root(error.path, ref))
+    problem = ReportedError(error.code, error.message, error.hint, _file_below_root(error.path, ref))
     return Report(_identity(ref), "failed", quality=_quality(ref.quality, {}), model=_model(bundle), error=problem)
 
 
@@ -313,7 +313,7 @@ def rejected_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
     if reason is None:
         raise ValueError(f"{ref.path} was neither rejected nor found unreadable")
     outcome: Outcome = "rejected" if ref.rejection is not None else "failed"
-    problem = Problem(reason.code, reason.reason)
+    problem = ReportedError(reason.code, reason.reason)
     return Report(_identity(ref), outcome, quality=_quality(ref.quality, {}), model=_model(bundle), error=problem)
 
 
@@ -390,8 +390,8 @@ def _identity(ref: ScanRef, slices: int | None = None) -> Identity:
     )
 
 
-def _model(bundle: BundleFacts | None) -> Model | None:
-    return None if bundle is None else Model(bundle.name, bundle.version, bundle.digest)
+def _model(bundle: BundleFacts | None) -> ModelIdentity | None:
+    return None if bundle is None else ModelIdentity(bundle.name, bundle.version, bundle.digest)
 
 
 def _quality(codes: Iterable[str], notes: Mapping[str, str]) -> tuple[QualityNote, ...]:

@@ -16,7 +16,7 @@ from hemo_export.listener import Listener
 from hemo_export.metadata import expected_metadata, write_metadata
 from hemo_export.parity.task_scans import calibration_pixels
 from hemo_export.variants.build import HALF_CNN, INT8_CNN, Variant, make_variants
-from hemo_export.variants.speed import benchmarks
+from hemo_export.variants.speed import time_precisions
 
 Results: TypeAlias = tuple[GateResult, ...]
 Entries: TypeAlias = dict[str, dict[str, Any]]
@@ -84,7 +84,7 @@ def release_variants(
 def measured(bundle: Bundle, entries: Entries) -> Entries:
     """``entries`` with a benchmark of each released precision, all measured in turns."""
     released: list[Precision] = [precision for precision in PRECISIONS if entries.get(precision, {}).get("released")]
-    found = benchmarks(bundle, released)
+    found = time_precisions(bundle, released)
     return {
         precision: {**entry, "benchmark": found[precision]} if precision in found else entry
         for precision, entry in entries.items()

@@ -20,7 +20,7 @@ pytest.importorskip("onnx", reason="needs the export extra")
 
 from hemo_export.parity.phantom_inputs import phantom_slices
 from hemo_export.variants.build import HALF_CNN, INT8_CNN, make_variants
-from hemo_export.variants.speed import benchmark, benchmarks
+from hemo_export.variants.speed import time_precision, time_precisions
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +101,14 @@ def test_foreign_slices_do_not_calibrate(graphs, shape):
 
 
 def test_benchmarks_hold_what_auto_asks_for(varied):
-    found = benchmarks(varied, ("fp32", "int8"))
+    found = time_precisions(varied, ("fp32", "int8"))
     for figures in found.values():
         assert set(figures["ms_per_slice"]) == {"1", "8", "32"}
         assert min(figures["ms_per_slice"].values()) > 0
         assert 30 < figures["peak_mebibytes"] < 1000
         assert figures["provider"] == "CPUExecutionProvider"
         assert min(figures["rounds"].values()) >= 3
-    assert benchmark(varied, "fp16").keys() == found["fp32"].keys()
+    assert time_precision(varied, "fp16").keys() == found["fp32"].keys()
 
 
 def test_auto_tells_how_fast_int8_is_and_keeps_fp32(varied):
@@ -120,7 +120,7 @@ def test_auto_tells_how_fast_int8_is_and_keeps_fp32(varied):
 
     kept = Engine(with_figures({"fp32": 2.0, "int8": 1.0}), device="cpu", precision="auto")
     assert kept.precision == "fp32"
-    assert "int8 (2.00 times as fast in the bundle's benchmark)" in kept.reason
+    assert "int8 (2.00 times as fast in the bundle's time_precision)" in kept.reason
 
 
 def test_a_missing_variant_is_refused(varied):

@@ -16,7 +16,7 @@ from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_trainer.config import Architecture
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.cascade import Cascade, stages_of
-from hemo_trainer.heatmap_quality.examples import phantom_slices, plot_forgetting
+from hemo_trainer.heatmap_quality.examples import example_phantom, plot_forgetting
 from hemo_trainer.heatmap_quality.measure import HeatmapPlan, measure_bundle, measure_heatmaps
 from hemo_trainer.heatmap_quality.subject import KerasParts, NetworkSubject
 from hemo_trainer.network.model import Network, build_network, build_sequence
@@ -52,7 +52,7 @@ def edge_detector() -> Network:
 
 def phantoms(patients: int) -> tuple[list[tuple[SliceRecord, ...]], dict[SliceRecord, np.ndarray]]:
     """Series whose slices all count as bleeding, so that each is explained."""
-    pixels, _ = phantom_slices(CONTRACT)
+    pixels, _ = example_phantom(CONTRACT)
     series, found = [], {}
     for patient in range(patients):
         records = tuple(SliceRecord("phantom", str(patient), at, Path(f"{patient}-{at}.png"), 1) for at in range(4))
@@ -137,6 +137,6 @@ def test_a_bundle_is_measured_as_its_network_is(tiny_bundle):
 
 def test_the_phantom_of_the_examples_bleeds():
     assert make_phantom(PhantomSpec(21, bleed="intraparenchymal", slices=4, rows=64, detail="fast")).bleeds
-    pixels, chosen = phantom_slices(CONTRACT)
+    pixels, chosen = example_phantom(CONTRACT)
     assert pixels.shape == (12, 64, 64, 1)
     assert 0 < chosen < 12

@@ -13,7 +13,7 @@ import pytest
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.inference.scoring import score_scan
 from hemo_core.jobs.header import JobHeader
-from hemo_core.jobs.rows import write_ignored, write_manifest
+from hemo_core.jobs.rows import write_ignored, write_rows
 from hemo_core.report import EngineFacts, Report, Shown, picture_name, scored_report
 from hemo_core.scans.preprocess import Prepared, prepare
 from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
@@ -72,7 +72,7 @@ class Workshop:
             output_path=folder.name,
         )
         (folder / "job.json").write_text(header.dumps())
-        write_manifest(folder, refs)
+        write_rows(folder, refs)
         write_ignored(folder, ignored)
         return folder
 

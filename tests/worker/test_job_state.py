@@ -10,7 +10,7 @@ import pytest
 from jobsite import eventually
 
 from hemo_core.errors import BrokerError, BrokerInsecure, JobError, JobExists, JobNotFound, NoInput, SinkError
-from hemo_core.jobs import JobHeader, JobStore, Manifest, cancel, read_header, resume, retry_failed, submit
+from hemo_core.jobs import JobHeader, JobRows, JobStore, cancel, read_job_header, resume, retry_failed, submit
 from hemo_core.jobs.private_broker import PrivateBroker, running_url
 from hemo_core.jobs.queue import celery_url, check_url, queue_depth, queue_keys, queued_chunks, redis_url
 from hemo_core.scans.scan import ScanRef
@@ -47,11 +47,11 @@ def do(store: JobStore, job: str, rows: tuple[int, ...], ending: str = "scored",
 
 
 def test_a_submitted_job_is_on_disk_in_the_broker_and_in_the_queue(store, job, tmp_path):
-    header = read_header(tmp_path / job)
+    header = read_job_header(tmp_path / job)
     assert (header.total, header.chunks, header.roots) == (10, 3, ("scans",))
     assert store.header(job) == header
     assert sorted(queued_chunks(store.client, Digest.digest)) == [(job, 0), (job, 4), (job, 8)]
-    with Manifest(tmp_path / job) as manifest:
+    with JobRows(tmp_path / job) as manifest:
         assert [ref.path for ref in manifest] == [f"s/{row}.png" for row in range(10)]
         assert manifest[7] == list(refs(10))[7]
     progress = store.progress(job)
@@ -62,14 +62,14 @@ def test_file_names_that_are_no_utf8_survive_the_manifest(store, tmp_path):
     path = b"caf\xe9.dcm".decode("utf-8", "surrogateescape")
     ref = ScanRef("0" * 16, "scans", path, (path,), "dicom")
     submit(store, tmp_path / "bytes", [ref], bundle=Digest())
-    with Manifest(tmp_path / "bytes") as manifest:
+    with JobRows(tmp_path / "bytes") as manifest:
         assert manifest[0] == ref
 
 
 @pytest.mark.parametrize("scan_id", ["../../elsewhere", "", "a/b", "."])
 def test_a_manifest_cannot_lead_out_of_the_jobs_folder(store, tmp_path, scan_id):
     submit(store, tmp_path / "forged", [ScanRef(scan_id, "scans", "a.png", ("a.png",), "image")], bundle=Digest())
-    with Manifest(tmp_path / "forged") as manifest, pytest.raises(JobError, match="is no scan id"):
+    with JobRows(tmp_path / "forged") as manifest, pytest.raises(JobError, match="is no scan id"):
         _ = manifest[0]
     store.mark("forged", 0, "failed", what="x")
     with pytest.raises(JobError):

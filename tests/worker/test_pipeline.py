@@ -20,7 +20,7 @@ from hemo_core.jobs import JobOptions
 from hemo_core.report import dump_report, report_schema
 from hemo_core.scans.scan import Rejection
 from hemo_worker.metrics import Meter
-from hemo_worker.pipeline import Limits, Model, Pipeline, Work, positive_slices
+from hemo_worker.pipeline import Limits, LoadedModel, Pipeline, Work, positive_slices
 
 
 @dataclass
@@ -110,7 +110,7 @@ def run(workshop, engine):
             assert (mount, allow_implausible) == (Path("/mnt/scans"), False)
             return workshop.scan(ref)
 
-        model = model or Model(Bundle(), engine, Warm)
+        model = model or LoadedModel(Bundle(), engine, Warm)
         meter = Meter(CollectorRegistry())
         pipeline = Pipeline(model, {"scans": Path("/mnt/scans")}, Limits(**limits), meter, opener=opener or read)
         recorder = recorder or Recorder()
@@ -229,7 +229,9 @@ def test_overlays_can_be_left_out(run, workshop):
 
 
 def test_maps_that_failed_their_check_are_withheld_and_the_report_says_why(run, workshop):
-    finished = run(rows(workshop, 1), model=Model(Bundle(heatmap_check="failed"), CountingEngine(), refuse)).ended[0]
+    finished = run(
+        rows(workshop, 1), model=LoadedModel(Bundle(heatmap_check="failed"), CountingEngine(), refuse)
+    ).ended[0]
     assert finished.pictures == {}
     assert [item.heatmap for item in finished.report.slices] == ["withheld"] * 3
     assert finished.report.quality[-1].code == "heatmaps_failed_check"
@@ -239,7 +241,7 @@ def test_maps_that_failed_their_check_are_withheld_and_the_report_says_why(run, 
 
 
 def test_maps_that_failed_their_check_are_drawn_on_request_and_say_so(run, workshop):
-    failed = Model(Bundle(heatmap_check="failed"), CountingEngine(), Warm)
+    failed = LoadedModel(Bundle(heatmap_check="failed"), CountingEngine(), Warm)
     asked = run(rows(workshop, 1), model=failed, options=JobOptions(unverified_overlays=True)).ended[0]
     verified = run(rows(workshop, 1)).ended[0]
     assert [item.heatmap for item in asked.report.slices] == ["drawn", "empty_heatmap", "drawn"]
@@ -249,7 +251,9 @@ def test_maps_that_failed_their_check_are_drawn_on_request_and_say_so(run, works
 
 
 def test_a_scan_without_a_finding_is_told_nothing_about_maps(run, workshop):
-    dark = Model(Bundle(heatmap_check="failed", scoring=ScoringContract(threshold=0.9999999)), CountingEngine(), refuse)
+    dark = LoadedModel(
+        Bundle(heatmap_check="failed", scoring=ScoringContract(threshold=0.9999999)), CountingEngine(), refuse
+    )
     report = run(rows(workshop, 1), model=dark).ended[0].report
     assert report.label == "no_finding"
     assert "heatmaps_failed_check" not in [item.code for item in report.quality]

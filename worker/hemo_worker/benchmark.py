@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hemo_core.inference.session import Device
     from hemo_core.report import Report
     from hemo_core.scans.scan import ScanRef
-    from hemo_worker.pipeline import Finished, Model, Pipeline, Work
+    from hemo_worker.pipeline import Finished, LoadedModel, Pipeline, Work
 
 Float: TypeAlias = npt.NDArray[np.float32]
 Way = Literal["worker", "cnn", "textbook"]
@@ -143,7 +143,7 @@ def _timing(times: Sequence[tuple[float, float]], slices: int) -> Timing:
     return Timing(tuple(walls), tuple(cpus), slices / statistics.median(walls))
 
 
-def _cnn_alone(model: Model, prepared: Sequence[Float]) -> None:
+def _cnn_alone(model: LoadedModel, prepared: Sequence[Float]) -> None:
     """All slices through the CNN in full batches."""
     slices, batch = np.concatenate(prepared), model.engine.batch
     for first in range(0, len(slices), batch):

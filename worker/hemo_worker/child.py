@@ -36,7 +36,7 @@ from hemo_core.scans.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
 from hemo_worker.metrics import Meter
 from hemo_worker.outputs.summary import summarise
-from hemo_worker.pipeline import Limits, Model, Pipeline
+from hemo_worker.pipeline import Limits, LoadedModel, Pipeline
 from hemo_worker.settings import WorkerSettings
 from hemo_worker.shared import Shared
 
@@ -146,7 +146,7 @@ class Child:
             _LOG.warning("the broker is away, nobody can be told")
 
 
-def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoError], None]) -> Model:
+def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoError], None]) -> LoadedModel:
     """Load both halves and run each once, so that no scan waits for it.
 
     TensorFlow takes seconds to import and only positive scans need it: it loads in a thread, while the CNN works.
@@ -173,7 +173,7 @@ def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoE
     picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
     output = engine.cnn(np.zeros((1, *picture), np.float32))
     engine.sequence(output.embeddings)
-    return Model(bundle, engine, _load_explainer(bundle, settings, output.features, broken))
+    return LoadedModel(bundle, engine, _load_explainer(bundle, settings, output.features, broken))
 
 
 def _load_explainer(

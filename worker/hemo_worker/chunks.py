@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemo_core.errors import BrokerError, JobError, RootNotMounted
-from hemo_core.jobs import HEADER_FILE, Claim, JobHeader, JobStore, Manifest, enqueue
+from hemo_core.jobs import HEADER_FILE, Claim, JobHeader, JobRows, JobStore, enqueue
 from hemo_worker.joblog import JobLog
 from hemo_worker.metrics import Meter
 from hemo_worker.outputs.scan_files import write_scan
@@ -80,7 +80,7 @@ class ChunkRun:
 
     def run(self, claim: Claim) -> None:
         """Work until nothing is free, time is up or the worker stops. Raises what is not about one scan."""
-        with Manifest(self.folder) as manifest, self._heartbeat(), self._giving_back():
+        with JobRows(self.folder) as manifest, self._heartbeat(), self._giving_back():
             self.tools.pipeline.run(self._rows(claim, manifest), self, self.header.options)
 
     def close(self) -> None:
@@ -89,14 +89,14 @@ class ChunkRun:
 
     # -- source -------------------------------------------------------------------------------------------------------
 
-    def _rows(self, claim: Claim, manifest: Manifest) -> Iterator[Work]:
+    def _rows(self, claim: Claim, manifest: JobRows) -> Iterator[Work]:
         while claim.verdict == "run":
             yield from self._rows_of(claim, manifest)
             if self._must_stop():
                 return
             claim = self.tools.store.claim(self.header.job, self.tools.owner, None, self.tools.settings.lease_s)
 
-    def _rows_of(self, claim: Claim, manifest: Manifest) -> Iterator[Work]:
+    def _rows_of(self, claim: Claim, manifest: JobRows) -> Iterator[Work]:
         chunk = claim.chunk
         if claim.taken_over:
             self.tools.meter.redelivered.inc()

@@ -69,7 +69,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class LoadedModel:
     """A loaded bundle.
 
     Attributes:
@@ -141,7 +141,7 @@ class Pipeline:
 
     def __init__(
         self,
-        model: Model,
+        model: LoadedModel,
         mounts: Mapping[str, Path],
         limits: Limits,
         meter: Meter,

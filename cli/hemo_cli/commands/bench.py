@@ -80,9 +80,9 @@ def bench(
 
 
 def _bench_precisions(bundle: Bundle, precisions: tuple[Precision, ...], device: Device, *, as_json: bool) -> None:
-    from hemo_export.variants.speed import benchmarks
+    from hemo_export.variants.speed import time_precisions
 
-    found = benchmarks(bundle, tuple(dict.fromkeys(precisions)), device=device)
+    found = time_precisions(bundle, tuple(dict.fromkeys(precisions)), device=device)
     if as_json:
         print_json(
             {"bundle": {"name": bundle.name, "version": bundle.version, "digest": bundle.digest}, "precisions": found}

@@ -13,7 +13,7 @@ from hemo_cli.console import out, plain, print_json
 from hemo_cli.options import json_option, rows_option
 
 if TYPE_CHECKING:
-    from hemo_core.bundle.comparison import Change, Comparison, Figure, GraphChange
+    from hemo_core.bundle.comparison import BundleComparison, Change, Figure, GraphChange
 
 _LONGEST = 48
 _SHORT = 12
@@ -39,7 +39,7 @@ def diff(before: Path, after: Path, rows: int, as_json: bool) -> None:
     _show(found, rows)
 
 
-def _show(found: Comparison, rows: int) -> None:
+def _show(found: BundleComparison, rows: int) -> None:
     console = out()
     for mark, bundle in (("A", found.before), ("B", found.after)):
         signed = f", signed by {bundle['signature_key'][:_SHORT]}…" if bundle["signature_key"] else ", not signed"
@@ -98,7 +98,7 @@ def _weights(graphs: Sequence[GraphChange]) -> list[tuple[str, ...]]:
     ]
 
 
-def _figures(found: Comparison) -> list[tuple[str, ...]]:
+def _figures(found: BundleComparison) -> list[tuple[str, ...]]:
     """Those with an interval, and those that changed; counts in tables are for ``--json``."""
     return [
         (figure.key, _figure(figure.before), _figure(figure.after)) for figure in found.metrics if _is_telling(figure)

@@ -37,7 +37,7 @@ _POSITIVE = ("hemorrhage", "review")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TruthComparison:
     """Demo scans against their truth.
 
     Attributes:
@@ -105,7 +105,7 @@ def demo(
     return Exit.SCANS_FAILED if compared.unexpected else Exit.DONE
 
 
-def compare(phantoms: Path, rows: dict[str, dict[str, str]]) -> Comparison:
+def compare(phantoms: Path, rows: dict[str, dict[str, str]]) -> TruthComparison:
     """Compare results by path with the truth that lies beside the phantoms."""
     from hemo_core.phantoms.demo import TRUTH_FILE
 
@@ -126,7 +126,7 @@ def compare(phantoms: Path, rows: dict[str, dict[str, str]]) -> Comparison:
                     agree += 1
                 else:
                     differ.append(f"{truth['path']}: truth {truth['expected']}, the model says {row['label']}")
-    return Comparison(scored, agree, tuple(unexpected), tuple(differ))
+    return TruthComparison(scored, agree, tuple(unexpected), tuple(differ))
 
 
 def _write_phantoms(folder: Path, *, quiet: bool) -> None:
@@ -142,7 +142,7 @@ def _write_phantoms(folder: Path, *, quiet: bool) -> None:
     err().print(f"[dim]wrote {len(written)} synthetic scans to {plain(folder)}[/]")
 
 
-def _show(compared: Comparison) -> None:
+def _show(compared: TruthComparison) -> None:
     console().print(
         f"[bold]phantoms[/]: {compared.agree} of {compared.scored} labels agree with the truth. "
         "Phantoms are no patients: this tests the software, not the model."

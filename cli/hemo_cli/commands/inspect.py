@@ -23,7 +23,7 @@ Would = Literal["score", "reject", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScanOutlook:
     """What would happen to one scan, and what it is.
 
     Attributes:
@@ -58,7 +58,7 @@ class Finding:
 def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
     """Show what `submit PATH` would do, and why. Exit code 1 if a scan could not be read."""
     found = intake.discover(path)
-    rows = list(_findings(found, found.mount, allow_implausible=intake.allow_implausible, with_hash=with_hash))
+    rows = list(_outlooks(found, found.mount, allow_implausible=intake.allow_implausible, with_hash=with_hash))
     if as_json:
         ignored = [{"path": name, "reason": reason} for name, reason in found.ignored]
         print_json({"scans": [asdict(row) for row in rows], "ignored": ignored})
@@ -67,15 +67,17 @@ def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
     return Exit.SCANS_FAILED if any(row.would == "fail" for row in rows) else Exit.DONE
 
 
-def _findings(refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool) -> Iterator[Finding]:
+def _outlooks(
+    refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool
+) -> Iterator[ScanOutlook]:
     from hemo_core.scans.describe import describe_files
 
     for ref in refs:
-        found, scan = _found(ref, mount, allow_implausible=allow_implausible)
+        found, scan = _outlook(ref, mount, allow_implausible=allow_implausible)
         yield replace(found, files=describe_files(ref, mount, scan)) if with_hash else found
 
 
-def _found(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[Finding, Scan | None]:
+def _outlook(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[ScanOutlook, Scan | None]:
     from hemo_core.scans.readers import read_scan
 
     common: dict[str, Any] = {
@@ -87,18 +89,18 @@ def _found(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[Findi
         "duplicate_of": ref.duplicate_of,
     }
     if ref.error is not None:
-        return Finding(**common, would="fail", code=ref.error.code, reason=ref.error.reason), None
+        return ScanOutlook(**common, would="fail", code=ref.error.code, reason=ref.error.reason), None
     if ref.rejection is not None:
-        return Finding(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason), None
+        return ScanOutlook(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason), None
     try:
         scan = read_scan(ref, mount, allow_implausible=allow_implausible)
     except ScanError as error:
-        return Finding(**common, would="fail", code=error.code, reason=error.message), None
+        return ScanOutlook(**common, would="fail", code=error.code, reason=error.message), None
     return _readable(common, scan), scan
 
 
-def _readable(common: dict[str, Any], scan: Scan) -> Finding:
-    return Finding(
+def _readable(common: dict[str, Any], scan: Scan) -> ScanOutlook:
+    return ScanOutlook(
         **{**common, "slices": len(scan.slices), "quality": scan.quality},
         would="score",
         order_from=scan.geometry.order_from,
@@ -111,7 +113,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def _show(rows: list[Finding], ignored: list[tuple[str, str]]) -> None:
+def _show(rows: list[ScanOutlook], ignored: list[tuple[str, str]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -131,7 +133,7 @@ def _show(rows: list[Finding], ignored: list[tuple[str, str]]) -> None:
         err().print(f"[dim]ignored {plain(name)}: {plain(reason)}[/]")
 
 
-def _cells(row: Finding) -> tuple[str, ...]:
+def _cells(row: ScanOutlook) -> tuple[str, ...]:
     remark = ", ".join(row.quality) if row.would == "score" else f"{row.code}: {row.reason}"
     if row.duplicate_of:
         remark = f"duplicate of {row.duplicate_of} {remark}".rstrip()

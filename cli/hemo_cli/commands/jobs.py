@@ -121,9 +121,9 @@ def _progress(job: str, broker: str | None) -> Progress | dict[str, Any]:
 
 def on_disk(job_dir: Path) -> dict[str, Any]:
     """What the reports in a job's folder say; no broker needed. Raises JobNotFound."""
-    from hemo_core.jobs import endings_on_disk, read_header
+    from hemo_core.jobs import endings_on_disk, read_job_header
 
-    header = read_header(job_dir)
+    header = read_job_header(job_dir)
     counts = {name: sum(byte.bit_count() for byte in bits) for name, bits in endings_on_disk(job_dir).items()}
     missing = header.total - sum(counts.values())
     state = "not running" if missing else "done"

@@ -78,9 +78,9 @@ def _run(
     device: str | None,
     quiet: bool,
 ) -> Progress:
-    from hemo_core.jobs import read_header
+    from hemo_core.jobs import read_job_header
 
-    header = read_header(job_dir)
+    header = read_job_header(job_dir)
     url = setting("broker", broker)
     if url:
         with store_at(url) as store:

@@ -53,7 +53,7 @@ class GraphChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class BundleComparison:
     """Two bundles. Everything is empty where they agree, but ``metrics``, which are always given side by side.
 
     Attributes:
@@ -84,10 +84,10 @@ class Comparison:
         return asdict(self)
 
 
-def compare_bundles(before: Bundle, after: Bundle) -> Comparison:
+def compare_bundles(before: Bundle, after: Bundle) -> BundleComparison:
     """Compare two opened bundles. Needs neither TensorFlow nor the onnx package."""
     old, new = before.manifest, after.manifest
-    return Comparison(
+    return BundleComparison(
         before=_identity(before),
         after=_identity(after),
         contract=_changes(_some(old, _CONTRACT), _some(new, _CONTRACT)),

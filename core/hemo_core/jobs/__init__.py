@@ -1,8 +1,8 @@
 """Jobs: submit, progress, cancel, resume, retry; and what workers need to work them off."""
 
-from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, read_header
+from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, read_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
-from hemo_core.jobs.rows import IGNORED_FILE, INDEX_FILE, MANIFEST_FILE, Manifest
+from hemo_core.jobs.rows import IGNORED_FILE, INDEX_FILE, MANIFEST_FILE, JobRows
 from hemo_core.jobs.store import POLL_S, Claim, JobStore, Marked
 from hemo_core.jobs.submit import cancel, endings_on_disk, enqueue, new_job_id, resume, retry_failed, submit
 
@@ -16,9 +16,9 @@ __all__ = [
     "Ending",
     "JobHeader",
     "JobOptions",
+    "JobRows",
     "JobState",
     "JobStore",
-    "Manifest",
     "Marked",
     "Priority",
     "Progress",
@@ -26,7 +26,7 @@ __all__ = [
     "endings_on_disk",
     "enqueue",
     "new_job_id",
-    "read_header",
+    "read_job_header",
     "resume",
     "retry_failed",
     "submit",

@@ -126,7 +126,7 @@ class JobHeader:
         return cls.from_json(cast("dict[str, Any]", data))
 
 
-def read_header(job_dir: Path) -> JobHeader:
+def read_job_header(job_dir: Path) -> JobHeader:
     """The header in a job's folder. Raises JobNotFound, JobError."""
     try:
         text = (job_dir / HEADER_FILE).read_bytes()

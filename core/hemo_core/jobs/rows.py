@@ -25,7 +25,7 @@ _OFFSET = struct.Struct("<Q")
 _SCAN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # it names a folder
 
 
-def write_manifest(job_dir: Path, refs: Iterable[ScanRef]) -> tuple[int, frozenset[str]]:
+def write_rows(job_dir: Path, refs: Iterable[ScanRef]) -> tuple[int, frozenset[str]]:
     """Stream the scans to disk, both files whole or absent.
 
     Returns:
@@ -73,7 +73,7 @@ def write_ignored(job_dir: Path, ignored: Iterable[tuple[str, str]]) -> int:
     return rows
 
 
-class Manifest:
+class JobRows:
     """The scans of a job by row number, without reading the whole file. A context manager; safe in threads."""
 
     def __init__(self, job_dir: Path) -> None:

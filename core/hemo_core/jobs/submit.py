@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from hemo_core.errors import JobExists, NoInput, SinkError
-from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, check_job_id, read_header, utc_now
+from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, check_job_id, read_job_header, utc_now
 from hemo_core.jobs.progress import Progress
 from hemo_core.jobs.queue import make_app, queue_name, send_chunks
-from hemo_core.jobs.rows import Manifest, write_ignored, write_manifest
+from hemo_core.jobs.rows import JobRows, write_ignored, write_rows
 from hemo_core.jobs.store import JobStore
 from hemo_core.scans.scan import ScanRef
 
@@ -78,7 +78,7 @@ def submit(
         raise JobExists("this folder already holds a job", path=str(job_dir), hint="resume it, or choose another")
     store.ping()
     _make_folder(job_dir)
-    total, roots = write_manifest(job_dir, refs)
+    total, roots = write_rows(job_dir, refs)
     write_ignored(job_dir, ignored)
     if total == 0:
         raise NoInput("no scan found", hint=f"{job_dir / 'ignored.csv'} says what was left out and why")
@@ -146,7 +146,7 @@ def enqueue(store: JobStore, header: JobHeader, chunks: Sequence[int]) -> None:
 
 def endings_on_disk(job_dir: Path) -> dict[str, bytes]:
     """The bitmaps of a job's state, from its manifest and the reports in its folder."""
-    with Manifest(job_dir) as manifest:
+    with JobRows(job_dir) as manifest:
         bits = {name: np.zeros(len(manifest), np.uint8) for name in ("scored", "failed", "rejected")}
         for row, ref in enumerate(manifest):
             outcome = _outcome(_report_of(job_dir, ref))
@@ -156,7 +156,7 @@ def endings_on_disk(job_dir: Path) -> dict[str, bytes]:
 
 
 def _reopen(store: JobStore, job_dir: Path, *, failed_too: bool) -> int:
-    header = read_header(job_dir)
+    header = read_job_header(job_dir)
     store.ping()
     if not store.exists(header.job):
         store.create(header, endings_on_disk(job_dir))
@@ -171,7 +171,7 @@ def _reopen(store: JobStore, job_dir: Path, *, failed_too: bool) -> int:
 
 
 def _remove_reports(job_dir: Path, rows: Iterable[int]) -> None:
-    with Manifest(job_dir) as manifest:
+    with JobRows(job_dir) as manifest:
         for row in rows:
             try:
                 _report_of(job_dir, manifest[row]).unlink(missing_ok=True)

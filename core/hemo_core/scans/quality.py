@@ -119,7 +119,7 @@ def _plane_projection() -> npt.NDArray[np.float32]:
     return np.asarray(basis @ np.linalg.pinv(basis), np.float32)
 
 
-class Findings:
+class QualityNotes:
     """Codes in order of discovery, each with a note; sentences of a code found twice are joined."""
 
     def __init__(self) -> None:

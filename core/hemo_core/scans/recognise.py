@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal, TypeAlias
 
 from hemo_core.errors import FileUnreadable, RootNotMounted, ScanError, UnknownFormat
 from hemo_core.scans.ids import digest_of, id_of_path
-from hemo_core.scans.readers.dicom_header import Header, read_header
+from hemo_core.scans.readers.dicom_header import Header, read_dicom_header
 from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
 from hemo_core.scans.scan import Rejection, SourceKind
@@ -126,7 +126,7 @@ _UNKNOWN = {
 
 def _dicom(stream: BinaryIO, entry: Entry) -> Found:
     try:
-        header = read_header(stream, entry.path)
+        header = read_dicom_header(stream, entry.path)
     except ScanError as error:
         return _failed(entry, error, digest_of(stream))
     if header.sop_class == _DICOMDIR:

@@ -14,7 +14,7 @@ from hemo_export.gates.base import GateContext, GateResult, Reproduction
 from hemo_export.parity.outputs import (
     LOGIT_LIMIT,
     ODD_SIZES,
-    Comparison,
+    OutputComparison,
     cnn_comparisons,
     comparisons,
     difference,
@@ -41,7 +41,7 @@ class NumericParity:
         labels = context.run.scoring.labels
         checks: dict[str, float] = {}
         by_output: dict[str, float] = {}
-        worst: Comparison | None = None
+        worst: OutputComparison | None = None
         failed = 0
         for comparison in self._all(context):
             checks[comparison.name] = comparison.difference
@@ -66,7 +66,7 @@ class NumericParity:
             reproduce=_reproduction(context, blamed) if blamed else None,
         )
 
-    def _all(self, context: GateContext) -> Iterator[Comparison]:
+    def _all(self, context: GateContext) -> Iterator[OutputComparison]:
         rng = np.random.default_rng(self.seed)
         for size in ODD_SIZES:
             engine = context.engine_on("cpu", batch=size)
@@ -119,7 +119,7 @@ def _maps(name: str, context: GateContext, explainer: Explainer) -> GateResult:
     )
 
 
-def _outputs(comparison: Comparison, labels: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+def _outputs(comparison: OutputComparison, labels: tuple[str, ...]) -> Iterator[tuple[str, float]]:
     """Each output's difference; logits by label, so that swapped labels show."""
     if comparison.output != "logits":
         yield comparison.output, comparison.difference
@@ -132,7 +132,7 @@ def _greatest(by_output: dict[str, float], prefix: str) -> float:
     return max(value for output, value in by_output.items() if output.startswith(prefix))
 
 
-def _reproduction(context: GateContext, worst: Comparison) -> Reproduction:
+def _reproduction(context: GateContext, worst: OutputComparison) -> Reproduction:
     facts: dict[str, Any] = {
         "cnn": context.files.cnn,
         "sequence": context.files.sequence,

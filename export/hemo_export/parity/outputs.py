@@ -24,7 +24,7 @@ _JUNK = np.float32(1e3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class OutputComparison:
     """One input and both answers.
 
     Attributes:
@@ -85,7 +85,7 @@ def pictures(rng: np.random.Generator, count: int, shape: tuple[int, int, int]) 
 
 def comparisons(
     keras: KerasModel, engine: Engine, shape: tuple[int, int, int], rng: np.random.Generator
-) -> Iterator[Comparison]:
+) -> Iterator[OutputComparison]:
     """Batch × slices, pictures at the borders of what is possible, scans of many lengths in one batch, a very long one.
 
     Args:
@@ -105,12 +105,12 @@ def comparisons(
     yield _long(keras, engine, embeddings, rng)
 
 
-def cnn_comparisons(keras: KerasModel, engine: Engine, slices: Float) -> Iterator[Comparison]:
+def cnn_comparisons(keras: KerasModel, engine: Engine, slices: Float) -> Iterator[OutputComparison]:
     """Both outputs of the CNN for ``(n, H, W, C)``, n at most the engine's batch."""
     found, expected = engine.cnn(slices), keras.cnn(slices)
     name, feeds = f"1x{len(slices)} of {engine.batch}", {"slices": slices}
-    yield Comparison(f"features {name}", "features", feeds, found.features, expected.features)
-    yield Comparison(f"embedding {name}", "embedding", feeds, found.embeddings, expected.embeddings)
+    yield OutputComparison(f"features {name}", "features", feeds, found.features, expected.features)
+    yield OutputComparison(f"embedding {name}", "embedding", feeds, found.embeddings, expected.embeddings)
 
 
 def _extremes(rng: np.random.Generator, shape: tuple[int, int, int]) -> Iterator[tuple[str, Float]]:
@@ -126,15 +126,15 @@ def _embeddings(engine: Engine, slices: Float) -> Float:
     return np.concatenate(parts)
 
 
-def _from_pictures(name: str, keras: KerasModel, engine: Engine, scans: Float) -> Comparison:
+def _from_pictures(name: str, keras: KerasModel, engine: Engine, scans: Float) -> OutputComparison:
     """Pictures ``(scans, slices, H, W, C)`` to logits, against the whole Keras model."""
     count, length = scans.shape[:2]
     embeddings = _embeddings(engine, scans.reshape(-1, *scans.shape[2:])).reshape(count, length, -1)
     found = engine.sequences(embeddings, np.full(count, length, np.int32))
-    return Comparison(name, "logits", {"slices": scans}, found, keras.logits(scans))
+    return OutputComparison(name, "logits", {"slices": scans}, found, keras.logits(scans))
 
 
-def _ragged(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random.Generator) -> Comparison:
+def _ragged(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random.Generator) -> OutputComparison:
     """Scans of different lengths in one batch, padded with junk, against each alone in Keras."""
     lengths = np.asarray([1, 2, 3, 5, 8, 21, len(embeddings) - 1, len(embeddings)], np.int32)
     batch = np.full((len(lengths), *embeddings.shape), _JUNK, np.float32)
@@ -145,13 +145,13 @@ def _ragged(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random
     for row, length in enumerate(lengths):
         expected[row, :length] = keras.sequence(batch[row, :length])
         found[row, length:] = 0  # logits of the padding mean nothing
-    return Comparison("logits ragged", "logits", {"embeddings": batch, "lengths": lengths}, found, expected)
+    return OutputComparison("logits ragged", "logits", {"embeddings": batch, "lengths": lengths}, found, expected)
 
 
-def _long(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random.Generator) -> Comparison:
+def _long(keras: KerasModel, engine: Engine, embeddings: Float, rng: np.random.Generator) -> OutputComparison:
     """One thin-slice scan."""
     scan, lengths = rng.choice(embeddings, _LONG)[None], np.asarray([_LONG], np.int32)
     feeds = {"embeddings": scan, "lengths": lengths}
-    return Comparison(
+    return OutputComparison(
         f"logits 1x{_LONG}", "logits", feeds, engine.sequences(scan, lengths), keras.sequence(scan[0])[None]
     )

@@ -24,7 +24,7 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 _BATCH = 16
 
 
-class Model(Protocol):
+class ScoringModel(Protocol):
     """Anything that scores and explains slices: the Keras model, or a bundle's graphs on some device."""
 
     def cnn(self, slices: Float) -> CnnOutput:
@@ -119,7 +119,7 @@ class Respondent:
     """A model with its answers, asked once and only when somebody wants to know."""
 
     name: str
-    model: Model
+    model: ScoringModel
     data: TaskData
     scoring: ScoringContract
 
@@ -129,7 +129,7 @@ class Respondent:
         return answer(self.model, self.data, self.scoring)
 
 
-def answer(model: Model, data: TaskData, scoring: ScoringContract) -> Answers:
+def answer(model: ScoringModel, data: TaskData, scoring: ScoringContract) -> Answers:
     """Score all scans and draw the heat maps.
 
     Raises:
@@ -175,7 +175,7 @@ def compare(found: Answers, reference: Answers, data: TaskData, threshold: float
     )
 
 
-def _slices(model: Model, data: TaskData, kept: set[int]) -> tuple[Float, dict[int, Float]]:
+def _slices(model: ScoringModel, data: TaskData, kept: set[int]) -> tuple[Float, dict[int, Float]]:
     """Embeddings ``(N, E)`` of all slices; feature maps only of those in ``kept``, for they are large."""
     embeddings, features = [], {}
     for first in range(0, len(data.pixels), _BATCH):

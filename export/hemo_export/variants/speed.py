@@ -26,7 +26,7 @@ _BUDGET_S = 2.0  # for one batch size, all precisions together
 _CHILD_S = 120.0
 
 
-def benchmarks(
+def time_precisions(
     bundle: Bundle, precisions: Sequence[Precision], *, device: Device = "cpu"
 ) -> dict[Precision, dict[str, Any]]:
     """Measure several precisions in turns, so that whatever else the machine does meets all of them.
@@ -72,9 +72,9 @@ def benchmarks(
     }
 
 
-def benchmark(bundle: Bundle, precision: Precision) -> dict[str, Any]:
-    """:func:`benchmarks` of one precision. To compare precisions, measure them together."""
-    return benchmarks(bundle, (precision,))[precision]
+def time_precision(bundle: Bundle, precision: Precision) -> dict[str, Any]:
+    """:func:`time_precisions` of one precision. To compare precisions, measure them together."""
+    return time_precisions(bundle, (precision,))[precision]
 
 
 def peak_mebibytes(bundle: Bundle, precision: Precision, *, device: Device = "cpu") -> int:

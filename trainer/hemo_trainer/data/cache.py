@@ -15,7 +15,7 @@ from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, HemoError
 from hemo_core.scans.preprocess import Prepared
 from hemo_trainer.data.pictures import prepare_record, read_pictures
-from hemo_trainer.datasets.reading import Problem, refuse
+from hemo_trainer.datasets.reading import UnusableFile, refuse
 from hemo_trainer.datasets.record import SliceRecord, fingerprint
 
 Grey = npt.NDArray[np.uint8]
@@ -34,7 +34,7 @@ def cached_slices(records: Sequence[SliceRecord], contract: InputContract, folde
 
 def readable_slices(
     records: Sequence[SliceRecord], contract: InputContract, folder: Path, may_skip: frozenset[str]
-) -> tuple[list[SliceRecord], Grey, list[Problem]]:
+) -> tuple[list[SliceRecord], Grey, list[UnusableFile]]:
     """Records whose pixels can be read, these pixels as :func:`cached_slices` gives them, and what was left out.
 
     Args:
@@ -47,7 +47,7 @@ def readable_slices(
         DatasetError: pictures of other sources cannot be decoded; all are named.
     """
     noted = folder / f"skipped-{cache_key(records, contract)}.json"
-    skipped = {int(row): Problem(**found) for row, found in _noted(noted).items()}
+    skipped = {int(row): UnusableFile(**found) for row, found in _noted(noted).items()}
     if not skipped:
         array, skipped = _array(records, contract, folder)
         refuse([problem for row, problem in skipped.items() if records[row].source not in may_skip])
@@ -75,10 +75,12 @@ def _noted(path: Path) -> dict[str, dict[str, str]]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _array(records: Sequence[SliceRecord], contract: InputContract, folder: Path) -> tuple[Grey, dict[int, Problem]]:
+def _array(
+    records: Sequence[SliceRecord], contract: InputContract, folder: Path
+) -> tuple[Grey, dict[int, UnusableFile]]:
     """The array, found or made; kept only if no row has a problem."""
     path = folder / f"slices-{cache_key(records, contract)}.npy"
-    problems: dict[int, Problem] = {}
+    problems: dict[int, UnusableFile] = {}
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.tmp")
@@ -86,7 +88,7 @@ def _array(records: Sequence[SliceRecord], contract: InputContract, folder: Path
         array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         for rows in read_pictures(records, contract):
             for row, pixels in rows:
-                if isinstance(pixels, Problem):
+                if isinstance(pixels, UnusableFile):
                     problems[row] = pixels
                 else:
                     array[row] = pixels

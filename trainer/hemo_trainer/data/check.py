@@ -26,7 +26,7 @@ from hemo_trainer.data.duplicates import (
 from hemo_trainer.data.pictures import read_pictures
 from hemo_trainer.data.prepared import source_names
 from hemo_trainer.data.split import refuse_shared_pictures, split_records
-from hemo_trainer.datasets import Problem, SliceRecord, by_series, read_dataset
+from hemo_trainer.datasets import SliceRecord, UnusableFile, by_series, read_dataset
 from hemo_trainer.datasets.record import SUBTYPES, exam_label
 from hemo_trainer.datasets.thin import average_thin
 
@@ -48,7 +48,7 @@ class DatasetReport:
     """
 
     sources: tuple[dict[str, Any], ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[UnusableFile, ...] = ()
     leaks: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
@@ -142,15 +142,15 @@ def count_source(records: Sequence[SliceRecord], source: str) -> dict[str, Any]:
 
 def _hashed(
     records: Sequence[SliceRecord], contract: InputContract, progress: Progress | None
-) -> tuple[dict[int, Problem], Hashes]:
+) -> tuple[dict[int, UnusableFile], Hashes]:
     """Problems by row, and the hashes of all rows; that of a row with a problem means nothing."""
     width = hash_pictures(np.zeros((1, contract.height, contract.width, 1), np.uint8)).bits.shape[1]
     hashes = Hashes(np.zeros((len(records), width), np.uint8), np.zeros(len(records), np.bool_))
-    problems: dict[int, Problem] = {}
+    problems: dict[int, UnusableFile] = {}
     done = 0
     for rows in read_pictures(records, contract):
         for row, pixels in rows:
-            if isinstance(pixels, Problem):
+            if isinstance(pixels, UnusableFile):
                 problems[row] = pixels
             else:
                 one = hash_pictures([pixels])

@@ -14,7 +14,7 @@ from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import BadGeometry, FileUnreadable, HemoError, UnknownFormat
 from hemo_core.scans.preprocess import Prepared, prepare
 from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
-from hemo_trainer.datasets.reading import Problem
+from hemo_trainer.datasets.reading import UnusableFile
 from hemo_trainer.datasets.record import SliceRecord
 
 Grey = npt.NDArray[np.uint8]
@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 
 def read_pictures(
     records: Sequence[SliceRecord], contract: InputContract
-) -> Iterator[list[tuple[int, Grey | Problem]]]:
+) -> Iterator[list[tuple[int, Grey | UnusableFile]]]:
     """Model input of all records, a list of (row, pixels) for each file, in no particular order of rows.
 
     Pixels are uint8 ``(H, W, C)``; a problem stands for those that cannot be read.
@@ -114,13 +114,13 @@ def _by_file(records: Sequence[SliceRecord]) -> list[list[int]]:
 
 def _file_rows(
     rows: Sequence[int], records: Sequence[SliceRecord], contract: InputContract
-) -> list[tuple[int, Grey | Problem]]:
+) -> list[tuple[int, Grey | UnusableFile]]:
     scans: dict[Path, Scan] = {}
     return [(row, _pixels_or_problem(records[row], contract, scans)) for row in rows]
 
 
-def _pixels_or_problem(record: SliceRecord, contract: InputContract, scans: dict[Path, Scan]) -> Grey | Problem:
+def _pixels_or_problem(record: SliceRecord, contract: InputContract, scans: dict[Path, Scan]) -> Grey | UnusableFile:
     try:
         return np.asarray(prepare_record(record, contract, scans).pixels[0], np.uint8)
     except HemoError as error:
-        return Problem.of(error, str(record.path))
+        return UnusableFile.of(error, str(record.path))

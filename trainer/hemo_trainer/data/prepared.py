@@ -28,8 +28,8 @@ from hemo_trainer.data.duplicates import (
 )
 from hemo_trainer.data.split import refuse_shared_pictures, split_hash, split_records
 from hemo_trainer.datasets import (
-    Problem,
     SliceRecord,
+    UnusableFile,
     by_series,
     fingerprint,
     read_dataset,
@@ -67,7 +67,7 @@ class TrainingData:
     fingerprint: str
     split_hash: str
     groups: Mapping[str, str] = field(default_factory=dict)
-    skipped: tuple[Problem, ...] = ()
+    skipped: tuple[UnusableFile, ...] = ()
 
     def rows(self, side: Split) -> list[int]:
         """Rows of one side whose slices were read, each by itself; exams read as a whole teach nothing about slices."""
@@ -163,7 +163,7 @@ def cached_twins(records: Sequence[SliceRecord], pixels: Grey, path: Path) -> li
 
 def _listed(
     sources: Sequence[DataSource], contract: InputContract, cache: Path
-) -> tuple[list[SliceRecord], list[Problem]]:
+) -> tuple[list[SliceRecord], list[UnusableFile]]:
     """Records of all sources, thin series averaged, and the problems of sources that may leave files out."""
     readings = [(source, read_dataset(source, cache)) for source in sources]
     refuse([one for source, reading in readings if not source.skip_unreadable for one in reading.problems])

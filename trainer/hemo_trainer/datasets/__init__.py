@@ -14,14 +14,14 @@ from hemo_trainer.datasets.listing import read_listing
 from hemo_trainer.datasets.pack import read_series_pack, read_single_slices
 from hemo_trainer.datasets.physionet import TABLE as PHYSIONET_TABLE
 from hemo_trainer.datasets.physionet import read_physionet
-from hemo_trainer.datasets.reading import Problem, Reading, refuse
+from hemo_trainer.datasets.reading import Reading, UnusableFile, refuse
 from hemo_trainer.datasets.record import SliceRecord, by_series, fingerprint
 from hemo_trainer.datasets.rsna2019 import read_rsna
 
 __all__ = [
-    "Problem",
     "Reading",
     "SliceRecord",
+    "UnusableFile",
     "by_series",
     "fingerprint",
     "read_dataset",
@@ -73,14 +73,14 @@ def source_name(source: DataSource) -> str:
     return {"folder": path.name, "csv": path.stem}.get(source.layout, source.layout)
 
 
-def _absent(records: Sequence[SliceRecord]) -> dict[Path, Problem]:
+def _absent(records: Sequence[SliceRecord]) -> dict[Path, UnusableFile]:
     """A problem for each file that is missing or empty."""
     gone = {}
     for path in dict.fromkeys(record.path for record in records):
         if not path.is_file():
-            gone[path] = Problem(str(path), FileMissing.code, "a table names it, but it is not there")
+            gone[path] = UnusableFile(str(path), FileMissing.code, "a table names it, but it is not there")
         elif not path.stat().st_size:
-            gone[path] = Problem(str(path), EmptyFile.code, "has no bytes")
+            gone[path] = UnusableFile(str(path), EmptyFile.code, "has no bytes")
     return gone
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from hemo_core.errors import FileMissing
 from hemo_core.scans.scan import ScanRef
 from hemo_trainer.datasets.index import Place, in_order, index_dicom, remembered, spacing_of
-from hemo_trainer.datasets.reading import Problem, Reading
+from hemo_trainer.datasets.reading import Reading, UnusableFile
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.datasets.tables import flag, table_rows
 
@@ -82,12 +82,14 @@ def _refs(folder: Path, cache: Path | None) -> dict[str, list[ScanRef]]:
     return found
 
 
-def _why_none(number: str, refs: Sequence[ScanRef], folder: Path) -> Problem:
+def _why_none(number: str, refs: Sequence[ScanRef], folder: Path) -> UnusableFile:
     name = f"CQ500-CT-{number}"
     if not refs:
-        return Problem(name, FileMissing.code, f"{TABLE} names it, but no DICOM series of it is below {folder}")
+        return UnusableFile(name, FileMissing.code, f"{TABLE} names it, but no DICOM series of it is below {folder}")
     why = {found.code: found.reason for ref in refs if (found := ref.error or ref.rejection) is not None}
-    return Problem(name, next(iter(why)), f"none of its {len(refs)} series can be scored: {'; '.join(why.values())}")
+    return UnusableFile(
+        name, next(iter(why)), f"none of its {len(refs)} series can be scored: {'; '.join(why.values())}"
+    )
 
 
 def _exam_records(

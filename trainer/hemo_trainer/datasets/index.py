@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hemo_core.errors import FileUnreadable, HemoError
-from hemo_trainer.datasets.reading import Problem
+from hemo_trainer.datasets.reading import UnusableFile
 
 _THREADS = 8
 
@@ -35,7 +35,7 @@ class Place:
     number: int
 
 
-def index_dicom(files: Sequence[Path], cache: Path | None) -> tuple[dict[Path, Place], list[Problem]]:
+def index_dicom(files: Sequence[Path], cache: Path | None) -> tuple[dict[Path, Place], list[UnusableFile]]:
     """Places of DICOM files, and a problem for each whose header cannot be read.
 
     Args:
@@ -50,7 +50,7 @@ def index_dicom(files: Sequence[Path], cache: Path | None) -> tuple[dict[Path, P
 
     rows = remembered(cache, "dicom", ordered, read_all)
     places = {path: Place(*row[1:]) for path, row in zip(ordered, rows, strict=True) if row[0] == "place"}
-    return places, [Problem(*row[1:]) for row in rows if row[0] == "problem"]
+    return places, [UnusableFile(*row[1:]) for row in rows if row[0] == "problem"]
 
 
 def remembered(cache: Path | None, name: str, files: Iterable[Path], make: Callable[[], Any]) -> Any:
@@ -80,7 +80,7 @@ def _place_or_problem(path: Path) -> list[Any]:
     try:
         place = _place(path)
     except HemoError as error:
-        found = Problem.of(error, str(path))
+        found = UnusableFile.of(error, str(path))
         return ["problem", found.path, found.code, found.reason]
     return ["place", place.patient, place.study, place.series, place.position_mm, place.number]
 
@@ -90,11 +90,11 @@ def _place(path: Path) -> Place:
     import pydicom
 
     from hemo_core.scans.readers import geometry
-    from hemo_core.scans.readers.dicom_header import parsing, read_header
+    from hemo_core.scans.readers.dicom_header import parsing, read_dicom_header
 
     try:
         with path.open("rb") as stream:
-            header = read_header(stream, str(path))
+            header = read_dicom_header(stream, str(path))
             stream.seek(0)
             with parsing(str(path)):  # the core never reads who the patient is; a split by patient must
                 named = pydicom.dcmread(stream, force=True, stop_before_pixels=True, specific_tags=["PatientID"])

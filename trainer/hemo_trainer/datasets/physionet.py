@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hemo_core.errors import BadGeometry, DecodeFailed, FileMissing, HemoError
-from hemo_trainer.datasets.reading import Problem, Reading
+from hemo_trainer.datasets.reading import Reading, UnusableFile
 from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
 from hemo_trainer.datasets.tables import flag, table_rows, whole
 
@@ -31,21 +31,21 @@ def read_physionet(folder: Path, source: str) -> Reading:
         DatasetError: the table is missing or malformed.
     """
     table = folder / TABLE
-    volumes: dict[int, _Volume | Problem] = {}
+    volumes: dict[int, _Volume | UnusableFile] = {}
     records, problems = [], []
     for row in table_rows(table, (_PATIENT, _SLICE, _NONE, *_COLUMNS.values())):
         patient, number = whole(row, _PATIENT, table), whole(row, _SLICE, table)
         if patient not in volumes:
             volumes[patient] = _volume(folder, patient)
         volume = volumes[patient]
-        if isinstance(volume, Problem):
+        if isinstance(volume, UnusableFile):
             continue
         if not 1 <= number <= len(volume.frames):
             reason = f"{TABLE} names slice {number}, the volume has {len(volume.frames)}"
-            problems.append(Problem(str(volume.path), BadGeometry.code, reason))
+            problems.append(UnusableFile(str(volume.path), BadGeometry.code, reason))
             continue
         records.append(_record(row, table, source, volume, number))
-    problems += [volume for volume in volumes.values() if isinstance(volume, Problem)]
+    problems += [volume for volume in volumes.values() if isinstance(volume, UnusableFile)]
     return Reading(tuple(records), tuple(problems))
 
 
@@ -63,15 +63,15 @@ class _Volume:
         self.frames, self.spacing_mm = stored_order(path)
 
 
-def _volume(folder: Path, patient: int) -> _Volume | Problem:
+def _volume(folder: Path, patient: int) -> _Volume | UnusableFile:
     path = _existing(folder / "ct_scans", patient)
     if path is None:
         missing = folder / "ct_scans" / f"{patient:03d}.nii"
-        return Problem(str(missing), FileMissing.code, f"{TABLE} names it, but it is not there")
+        return UnusableFile(str(missing), FileMissing.code, f"{TABLE} names it, but it is not there")
     try:
         return _Volume(patient, path, _existing(folder / "masks", patient))
     except HemoError as error:
-        return Problem.of(error, str(path))
+        return UnusableFile.of(error, str(path))
 
 
 def _existing(folder: Path, patient: int) -> Path | None:

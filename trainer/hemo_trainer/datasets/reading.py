@@ -12,7 +12,7 @@ _NAMED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class UnusableFile:
     """A file that cannot be used.
 
     Attributes:
@@ -26,7 +26,7 @@ class Problem:
     reason: str
 
     @classmethod
-    def of(cls, error: HemoError, path: str) -> Problem:
+    def of(cls, error: HemoError, path: str) -> UnusableFile:
         """From an expected failure."""
         return cls(path, error.code, error.message)
 
@@ -45,10 +45,10 @@ class Reading:
     """
 
     records: tuple[SliceRecord, ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[UnusableFile, ...] = ()
 
 
-def refuse(problems: Sequence[Problem], where: str = "") -> None:
+def refuse(problems: Sequence[UnusableFile], where: str = "") -> None:
     """Raise DatasetError, naming every problem (the first fifty of very many), if there is any."""
     if not problems:
         return

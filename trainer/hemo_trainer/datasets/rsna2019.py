@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hemo_core.errors import DatasetError, FileMissing
 from hemo_trainer.datasets.index import Place, in_order, index_dicom, spacing_of
-from hemo_trainer.datasets.reading import Problem, Reading
+from hemo_trainer.datasets.reading import Reading, UnusableFile
 from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
 from hemo_trainer.datasets.tables import flag, table_rows
 
@@ -37,7 +37,7 @@ def read_rsna(folder: Path, source: str, cache: Path | None = None) -> Reading:
     labels = _labels(folder / TABLE)
     files = {path.stem: path for path in sorted(folder.rglob("*.dcm")) if path.stem in labels}
     missing = [
-        Problem(f"{image}.dcm", FileMissing.code, f"{TABLE} names it, but it is not below {folder}")
+        UnusableFile(f"{image}.dcm", FileMissing.code, f"{TABLE} names it, but it is not below {folder}")
         for image in sorted(set(labels) - set(files))
     ]
     places, unreadable = index_dicom(list(files.values()), cache)

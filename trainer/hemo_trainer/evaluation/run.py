@@ -63,7 +63,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EvidenceFiles:
     """What was written.
 
     Attributes:
@@ -93,7 +93,7 @@ class BundleSliceModel:
         return self._engine.sequence(embeddings)
 
 
-def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan: Plan) -> Report:
+def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan: Plan) -> EvidenceFiles:
     """Score labelled data with a bundle and write ``evidence.html``, ``.json`` and ``.md``.
 
     Args:
@@ -126,7 +126,7 @@ def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan
         cases=plan.cases,
     )
     pictures = {**_pictures(bundle, data, scored[0], plan), **examples}
-    return Report(write_evidence(out, evidence, pictures=pictures), evidence)
+    return EvidenceFiles(write_evidence(out, evidence, pictures=pictures), evidence)
 
 
 def protocol_of(manifest: Mapping[str, Any], data: Labelled, check: LeakCheck) -> Protocol:

@@ -71,7 +71,7 @@ def plot_forgetting(parts: KerasParts, contract: InputContract, path: Path, seed
         path: the picture to write.
         seed: of the re-initialisation.
     """
-    pixels, chosen = phantom_slices(contract)
+    pixels, chosen = example_phantom(contract)
     cascade = Cascade(parts)
     explainer = Explainer.of_head(cascade.head, pooled=parts.pooled)
     maps = [("trained", explainer.heatmaps(keras_features(cascade.cnn, to_input(pixels)), [chosen])[0])]
@@ -90,7 +90,7 @@ def plot_forgetting(parts: KerasParts, contract: InputContract, path: Path, seed
     save_figure(figure, path)
 
 
-def phantom_slices(contract: InputContract) -> tuple[Grey, int]:
+def example_phantom(contract: InputContract) -> tuple[Grey, int]:
     """A phantom with a bleed as the model sees it, uint8 ``(t, H, W, C)``, and the index of its bloodiest slice."""
     phantom = make_phantom(_PHANTOM)
     slices = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hemo_core.errors import ReportInvalid
-from hemo_core.jobs.rows import Manifest
+from hemo_core.jobs.rows import JobRows
 from hemo_core.report import Report, is_picture_name
 from hemo_core.scans.scan import ScanRef
 from hemo_worker.outputs.scan_files import PAGE, REPORT, SCANS, read_report
@@ -67,7 +67,7 @@ def rows(job_dir: Path, *, finished: bool) -> Iterator[Row]:
         JobNotFound, JobError: no manifest, or a damaged one.
     """
     unreported: Ending = "cancelled" if finished else "open"
-    with Manifest(job_dir) as manifest:
+    with JobRows(job_dir) as manifest:
         for number, ref in enumerate(manifest):
             yield _row(job_dir, number, ref, unreported)
 

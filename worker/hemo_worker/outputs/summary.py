@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hemo_core.files import STAGING, replacing, sync_folder, write_durably
-from hemo_core.jobs.header import read_header
+from hemo_core.jobs.header import read_job_header
 from hemo_core.text import csv_cell
 from hemo_worker.outputs.rows import Row, rows
 from hemo_worker.outputs.worklist import Listing, worklist_page
@@ -105,7 +105,7 @@ def summarise(job_dir: Path, *, finished: bool = True) -> Summary:
         SinkError: the disk refuses.
         JobNotFound, JobError: the folder holds no readable job.
     """
-    header = read_header(job_dir)
+    header = read_job_header(job_dir)
     staging, table, page = job_dir / STAGING, job_dir / SUMMARY_FILE, job_dir / PAGE_FILE
     seen = _Collector()
     with replacing(table, staging) as file:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hemo_core.errors import BadGeometry
 from hemo_core.scans.kernels import is_sharp
-from hemo_core.scans.quality import Findings
+from hemo_core.scans.quality import QualityNotes
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_grey import to_grey
 from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse, valid_uid
@@ -78,7 +78,7 @@ def read_dicom(ref: ScanRef, mount: Path) -> Scan:
     Raises:
         ScanError: subclasses, for the first file that cannot be read: a series is never scored in part.
     """
-    findings = Findings()
+    findings = QualityNotes()
     files = _without_copies([load_file(mount, path) for path in sorted(ref.files)], findings)
     frames = _one_stack([frame for file in files for frame in _frames(file)], findings)
     _check_total(frames)
@@ -93,7 +93,7 @@ def _frames(file: DicomFile) -> list[_Frame]:
     return [_Frame(file, index, plane, geometry.position_along(plane)) for index, plane in enumerate(planes)]
 
 
-def _without_copies(files: Sequence[DicomFile], findings: Findings) -> list[DicomFile]:
+def _without_copies(files: Sequence[DicomFile], findings: QualityNotes) -> list[DicomFile]:
     """One file for each SOP Instance UID."""
     kept: dict[str, DicomFile] = {}
     for file in files:
@@ -105,7 +105,7 @@ def _without_copies(files: Sequence[DicomFile], findings: Findings) -> list[Dico
     return list(kept.values())
 
 
-def _one_stack(frames: Sequence[_Frame], findings: Findings) -> list[_Frame]:
+def _one_stack(frames: Sequence[_Frame], findings: QualityNotes) -> list[_Frame]:
     """The frames of the most common size and orientation."""
     stacks: list[list[_Frame]] = []
     for frame in frames:
@@ -134,7 +134,7 @@ def _check_total(frames: Sequence[_Frame]) -> None:
     check_size(first.rows, first.columns, len(frames), first.path)
 
 
-def _ordered(frames: Sequence[_Frame], findings: Findings) -> tuple[list[_Frame], OrderFrom]:
+def _ordered(frames: Sequence[_Frame], findings: QualityNotes) -> tuple[list[_Frame], OrderFrom]:
     """Foot to head by position along the normal; by frame or instance number only where no position is given."""
     if all(frame.position_mm is not None for frame in frames):
         order = sorted(frames, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame)))
@@ -157,7 +157,7 @@ def _preference(frame: _Frame) -> tuple[bool, bool, int, int, int, str]:
     return sharp, lossy, header.acquisition_number, header.instance_number, frame.index, header.sop_uid or header.path
 
 
-def _one_each(frames: Sequence[_Frame], findings: Findings) -> list[_Frame]:
+def _one_each(frames: Sequence[_Frame], findings: QualityNotes) -> list[_Frame]:
     """One frame for each position; ``frames`` are sorted by position, then preference."""
     kernels = {frame.header.kernel for frame in frames}
     if len(kernels) > 1:
@@ -177,7 +177,7 @@ def _one_each(frames: Sequence[_Frame], findings: Findings) -> list[_Frame]:
     return kept
 
 
-def _note_headers(headers: Sequence[Header], findings: Findings) -> None:
+def _note_headers(headers: Sequence[Header], findings: QualityNotes) -> None:
     """Codes that the headers alone justify."""
     uids = [(header.sop_uid, header.series_uid, header.study_uid) for header in headers]
     if not all(valid_uid(uid) for row in uids for uid in row):
@@ -190,7 +190,7 @@ def _note_headers(headers: Sequence[Header], findings: Findings) -> None:
         findings.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
 
 
-def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, findings: Findings) -> Scan:
+def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, findings: QualityNotes) -> Scan:
     """Decode the kept frames and put the scan together."""
     orientation = frames[0].plane.orientation
     axial = orientation is None or geometry.angle_to_axis(orientation) <= geometry.NOT_AXIAL_DEG
@@ -218,7 +218,7 @@ def _is_hounsfield(header: Header) -> bool:
     return monochrome and header.modality in {"CT", ""} and not header.sop_class.startswith(_SECONDARY_CAPTURE)
 
 
-def _decode(frame: _Frame, units: Units, findings: Findings) -> Pixels:
+def _decode(frame: _Frame, units: Units, findings: QualityNotes) -> Pixels:
     dataset, header = frame.file.dataset, frame.header
     stored = stored_frame(dataset, header, frame.index)
     if units == "grey8":
@@ -235,7 +235,7 @@ _REPAIRS = {
 }
 
 
-def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Turn, findings: Findings) -> Geometry:
+def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Turn, findings: QualityNotes) -> Geometry:
     """Spacing and tilt, with their codes."""
     positions = [frame.position_mm for frame in frames if frame.position_mm is not None]
     steps = geometry.spacing(positions, [frame.plane.thickness for frame in frames])

@@ -199,7 +199,7 @@ def header_of(dataset: Dataset, path: str, *, has_pixels: bool) -> Header:
         )
 
 
-def read_header(stream: BinaryIO, path: str) -> Header:
+def read_dicom_header(stream: BinaryIO, path: str) -> Header:
     """Header of one DICOM file, pixels untouched. Raises as :func:`parse` does."""
     dataset = parse(stream, path, header_only=True)
     size = stream.seek(0, 1), stream.seek(0, 2)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from hemo_core.errors import BadGeometry, DecodeFailed, Implausible, NonFinite, TooLarge, Truncated, UnknownFormat
 from hemo_core.scans.phantom_marks import picture_is_phantom
-from hemo_core.scans.quality import Findings
+from hemo_core.scans.quality import QualityNotes
 from hemo_core.scans.readers.safe_open import check_size, read_below
 from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
 from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice
@@ -51,7 +51,7 @@ def read_image(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> Scan:
     Raises:
         ScanError: subclasses, for the first file that cannot be read.
     """
-    findings = Findings()
+    findings = QualityNotes()
     slices: list[Slice] = []
     hounsfield: set[bool] = set()
     for path in ref.files:
@@ -69,7 +69,7 @@ def read_image(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> Scan:
     return _scan(ref, tuple(slices), findings, is_hu=hounsfield == {True})
 
 
-def _scan(ref: ScanRef, slices: tuple[Slice, ...], findings: Findings, *, is_hu: bool) -> Scan:
+def _scan(ref: ScanRef, slices: tuple[Slice, ...], findings: QualityNotes, *, is_hu: bool) -> Scan:
     order: OrderFrom = "name" if len(ref.files) > 1 else "frame" if len(slices) > 1 else "single"
     if order == "name":
         findings.add(Quality.ORDER_FROM_NAMES, "The order of the slices was taken from the file names.")
@@ -79,7 +79,7 @@ def _scan(ref: ScanRef, slices: tuple[Slice, ...], findings: Findings, *, is_hu:
     return Scan(ref, slices, units, Geometry(order), findings.codes, findings.notes)  # type: ignore[arg-type]
 
 
-def _pages(stream: BinaryIO, path: str, findings: Findings, *, allow_implausible: bool) -> list[Page]:
+def _pages(stream: BinaryIO, path: str, findings: QualityNotes, *, allow_implausible: bool) -> list[Page]:
     """Decoded grey pages, ``(rows, columns)`` each, in the stored type."""
     from PIL import Image
 
@@ -145,7 +145,7 @@ def _check_png_end(stream: BinaryIO, path: str) -> None:
         raise Truncated("the picture ends early", path=path, hint=_COPY_AGAIN)
 
 
-def _grey(picture: Image, path: str, findings: Findings, *, allow_implausible: bool) -> Page:
+def _grey(picture: Image, path: str, findings: QualityNotes, *, allow_implausible: bool) -> Page:
     """One page as a grey array; colour is refused, or turned to luminance on request."""
     if picture.mode in {"P", "PA", "LA", "La", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"}:
         picture = _on_black(picture)
@@ -173,7 +173,7 @@ def _on_black(picture: Image) -> Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture).convert("RGB")
 
 
-def _values(pages: list[Page], path: str, findings: Findings) -> tuple[list[Pixels], bool]:
+def _values(pages: list[Page], path: str, findings: QualityNotes) -> tuple[list[Pixels], bool]:
     """Pages → Hounsfield units (True) or 8-bit grey (False)."""
     if all(page.dtype == np.uint8 for page in pages):
         findings.add(Quality.UNKNOWN_WINDOW, _WINDOW_NOTE)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from hemo_core.errors import BadGeometry, DecodeFailed, NonFinite, NoPixels, Truncated, UnknownFormat
 from hemo_core.scans.phantom_marks import nifti_is_phantom
-from hemo_core.scans.quality import Findings
+from hemo_core.scans.quality import QualityNotes
 from hemo_core.scans.readers.dicom_hounsfield import AIR_HU, LOWEST_HU
 from hemo_core.scans.readers.safe_open import check_size, read_below
 from hemo_core.scans.readers.sniff import SNIFF_BYTES, Format, sniff
@@ -51,7 +51,7 @@ def read_nifti(ref: ScanRef, mount: Path) -> Scan:
         shape = _volume_shape(image.shape, path)
         check_size(*shape, path)
         volume, affine = _canonical(image, shape, path)
-    findings = Findings()
+    findings = QualityNotes()
     if nifti_is_phantom(image.header):
         findings.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
     geometry, positions = _place(affine, volume.shape[2], image, findings)
@@ -168,7 +168,7 @@ def _canonical(
 
 
 def _place(
-    affine: npt.NDArray[np.float64], count: int, image: Any, findings: Findings
+    affine: npt.NDArray[np.float64], count: int, image: Any, findings: QualityNotes
 ) -> tuple[Geometry, list[float | None]]:
     """Geometry of canonical axes, and the position of each plane along the normal, growing to the head."""
     zooms = np.linalg.norm(affine[:3, :3], axis=0)
