@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,7 +89,7 @@ def bomb(folder: Path) -> None:
 
 
 def duplicate(folder: Path) -> None:
-    with zipfile.ZipFile(folder / HEAD, "a") as archive:
+    with zipfile.ZipFile(folder / HEAD, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("config.json", "{}")
     reseal_files(folder)
 
@@ -112,7 +113,6 @@ FOLDERS: Mapping[str, Callable[[Path], None]] = MappingProxyType(
 )
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(("code", "spoil"), FOLDERS.items(), ids=FOLDERS)
 def test_a_folder_is_refused_with_its_own_code(folder, code, spoil):
     spoil(folder)
@@ -126,7 +126,7 @@ def test_a_folder_is_refused_with_its_own_code(folder, code, spoil):
 def add(packed: Path, name: str, content: bytes = b"x", mode: int = 0o644) -> None:
     info = zipfile.ZipInfo(name)
     info.external_attr = mode << 16
-    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings(action="ignore"):
         archive.writestr(info, content, zipfile.ZIP_DEFLATED)
 
 
@@ -174,7 +174,6 @@ ARCHIVES: tuple[tuple[str, str, Callable[[Path], None]], ...] = (
 )
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(("code", "spoil"), [case[1:] for case in ARCHIVES], ids=[case[0] for case in ARCHIVES])
 def test_a_hemo_file_is_refused_with_its_own_code_and_nothing_is_written(folder, tmp_path, code, spoil):
     packed = pack(open_bundle(folder), tmp_path / "a.hemo")
