@@ -57,7 +57,8 @@ def asset(package: str, name: str) -> str:
 
 def page_style(package: str, name: str) -> Html:
     """The style that every page of ours shares, and after it the package's own."""
-    return Html(asset("hemo_core", "page.css") + asset(package, name))
+    shared = resources.files("hemo_core").joinpath("templates", "page.css").read_text("utf-8")
+    return Html(shared + asset(package, name))
 
 
 def _escaped(char: str) -> str:
