@@ -49,6 +49,7 @@ def _environment(package: str) -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) else _visible(value),
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.policies["json.dumps_function"] = _dump
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}

@@ -12,7 +12,6 @@ from browsing import opened
 from hemo_core.errors import DecodeFailed
 from hemo_core.report import failed_report, rejected_report
 from hemo_core.scans.scan import Rejection
-from hemo_core.text import Html, fill
 from hemo_core.wording import STATEMENT
 from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.outputs.scan_page import scan_page
@@ -100,12 +99,6 @@ def test_names_from_outside_never_become_markup(job):
     assert "<" not in page.blocks["script"]
     for path in pages(job)[1:]:
         assert _Page(path.read_text("utf-8")).tags.count("script") == 0
-
-
-def test_values_are_escaped_unless_they_are_html():
-    assert fill('<a title="$x">$y</a>', x='"><script>', y=Html("<b>")) == '<a title="&quot;&gt;&lt;script&gt;"><b></a>'
-    with pytest.raises(KeyError):
-        fill("$missing")
 
 
 def test_the_page_carries_the_jobs_facts(job, workshop):
