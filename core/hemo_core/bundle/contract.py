@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hemo_core.bundle.findings import Finding, Role, wording
 
 Crop = Literal["head", "whole"]
 HeatmapCheck = Literal["passed", "failed", "not_measured"]
-
-_SILENT = (("crop", "head"), ("imported", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +46,95 @@ class InputContract:
         """Number of window channels, the C of ``(n, H, W, C)``."""
         return len(self.windows)
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form. ``crop`` and ``imported`` are left out at their defaults: older bundles know neither."""
-        fields = {**asdict(self), "windows": [asdict(window) for window in self.windows]}
-        return {name: value for name, value in fields.items() if (name, value) not in _SILENT}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> InputContract:
-        """Inverse of :meth:`to_json`. Raises TypeError or KeyError on unknown or missing fields or values."""
-        windows = tuple(Window(**window) for window in data["windows"])
-        contract = cls(**{**data, "windows": windows})
-        if contract.crop not in get_args(Crop):
-            raise TypeError(f"unknown crop {contract.crop!r}")
-        return contract
-
 
 @dataclass(frozen=True, slots=True)
 class ScoringContract:
     """How slice logits become a label.
 
     Attributes:
-        labels: names of the L outputs; the first is ``hemorrhage``, the one that labels a scan.
-        beta: sharpness of the scan logit, Σ zᵢ·softmax(β·zᵢ) over the slice logits.
-        temperature: calibration, probability = sigmoid(logit / temperature) (Guo et al. 2017, arXiv:1706.04599).
-        threshold: calibrated probability from which a scan, or a slice, counts as positive.
+        findings: one for each of the model's L output channels, in their order.
+        beta: sharpness of the scan logit, Σ zᵢ·softmax(β·zᵢ) over the slice logits of one finding.
     """
 
-    labels: tuple[str, ...] = ("hemorrhage",)
+    findings: tuple[Finding, ...]
     beta: float = 1.0
-    temperature: float = 1.0
-    threshold: float = 0.5
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {**asdict(self), "labels": list(self.labels)}
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        names = self.names
+        if len(set(names)) != len(names):
+            raise ValueError(f"findings of one name: {', '.join(names)}")
+        primary = [finding.name for finding in self.findings if finding.role == "primary"]
+        if len(primary) != 1:
+            raise ValueError(f"exactly one finding is primary, not {len(primary)}")
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ScoringContract:
-        """Inverse of :meth:`to_json`. Raises TypeError or KeyError on unknown or missing fields."""
-        return cls(**{**data, "labels": tuple(data["labels"])})
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the findings, in the order of the output channels."""
+        return tuple(finding.name for finding in self.findings)
+
+    @property
+    def channel(self) -> int:
+        """The output channel of the primary finding, from 0."""
+        return next(at for at, finding in enumerate(self.findings) if finding.role == "primary")
+
+    @property
+    def primary(self) -> Finding:
+        """The finding that decides the label."""
+        return self.findings[self.channel]
+
+    @property
+    def details(self) -> tuple[Finding, ...]:
+        """All other findings."""
+        return tuple(finding for finding in self.findings if finding.role == "detail")
+
+    @property
+    def temperature(self) -> float:
+        """Of the primary finding."""
+        return self.primary.temperature
+
+    @property
+    def threshold(self) -> float:
+        """Of the primary finding."""
+        return self.primary.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Both halves, as each ONNX graph of a bundle carries them.
+
+    Attributes:
+        input: what goes in.
+        scoring: what is made of what comes out.
+    """
+
+    input: InputContract
+    scoring: ScoringContract
+
+    @property
+    def arithmetic(self) -> tuple[object, ...]:
+        """What decides a score, without what the findings are called on paper."""
+        channels = tuple((one.name, one.role, one.temperature, one.threshold) for one in self.scoring.findings)
+        return self.input, self.scoring.beta, channels
+
+
+def with_findings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Anything with a member ``scoring``, in the form of contract schema version 2.
+
+    Version 1 had ``labels`` with one ``temperature`` and one ``threshold`` for all of them; the first label decided.
+    What is of neither form is given back as it is.
+    """
+    scoring = content.get("scoring")
+    if not isinstance(scoring, Mapping) or not isinstance(scoring.get("labels"), list):
+        return dict(content)
+    shared = {key: value for key, value in scoring.items() if key not in {"labels", "beta"}}
+    findings = [
+        {**_named(label, "detail" if at else "primary"), **shared} for at, label in enumerate(scoring["labels"])
+    ]
+    return {**content, "scoring": {"beta": scoring.get("beta", 1.0), "findings": findings}}
+
+
+def _named(label: Any, role: Role) -> dict[str, Any]:
+    """Name, text and code of a label of version 1."""
+    text, code = wording(label) if isinstance(label, str) else ("", None)
+    return {"name": label, "text": text, "role": role, "snomed_code": code}
