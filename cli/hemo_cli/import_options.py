@@ -71,9 +71,8 @@ def _options() -> tuple[Callable[[Command], Command], ...]:
         ),
         click.option(
             "--output-means",
-            "positive",
-            type=click.Choice(["hemorrhage", "no-hemorrhage"]),
-            help="--from: what an output of 1 means. [default: hemorrhage]",
+            metavar="FINDING",
+            help="--from: what an output of 1 means, or no-FINDING. [default: what the models from here look for]",
         ),
         click.option(
             "--slice-spacing",

@@ -23,7 +23,6 @@ from hemo_core.scans.scan import Geometry, Quality, Scan, ScanRef, SourceKind
 from hemo_core.wording import LABEL_TEXT, STATEMENT, quality_text
 
 Outcome = Literal["scored", "rejected", "failed"]
-Label = Literal["hemorrhage", "review", "no_finding"]
 Heatmap = Literal["drawn", "empty_heatmap", "withheld"]
 
 SCHEMA = "hemo-batch/report"
@@ -74,7 +73,7 @@ class Score(Protocol):
         """Calibrated, one a model slice."""
 
     @property
-    def label(self) -> Label:
+    def label(self) -> str:
         """What the threshold made of them."""
 
 
@@ -206,7 +205,7 @@ class Report:
 
     scan: Identity
     outcome: Outcome
-    label: Label | None = None
+    label: str | None = None
     probability: float | None = None
     threshold: float | None = None
     highest_slice: int | None = None

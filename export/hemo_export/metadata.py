@@ -13,7 +13,7 @@ from hemo_export.run_folder import RunFolder
 def expected_metadata(run: RunFolder, name: str, version: str, variant: str) -> dict[str, str]:
     """Contract, model name and version, variant and opset, as text."""
     return {
-        CONTRACT_KEY: contract_text(run.input.to_json(), run.scoring.to_json()),
+        CONTRACT_KEY: contract_text(run.contract),
         "hemo_model": name,
         "hemo_version": version,
         "hemo_variant": variant,

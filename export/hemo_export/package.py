@@ -18,6 +18,7 @@ from hemo_core.bundle.keras import load_keras
 from hemo_core.errors import ExportError, MissingExtra
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import contract_text
+from hemo_core.records import encode
 from hemo_export.gates import GateContext
 from hemo_export.gates.failure_folder import discard
 from hemo_export.graph import OPSET, cnn_graph, op_census, sequence_graph
@@ -134,7 +135,7 @@ def _build(
 
 def _write_fp32(run: RunFolder, parts: Parts, folder: Path, identity: Mapping[str, str]) -> dict[str, Any]:
     """Both graphs, both Keras files and what is taken along; returns the manifest as far as it is known."""
-    contract = contract_text(run.input.to_json(), run.scoring.to_json())
+    contract = contract_text(run.contract)
     graphs = {CNN: cnn_graph(parts, contract), SEQUENCE: sequence_graph(parts, contract)}
     for file_name, proto in graphs.items():
         (folder / file_name).write_bytes(proto.SerializeToString())
@@ -145,9 +146,7 @@ def _write_fp32(run: RunFolder, parts: Parts, folder: Path, identity: Mapping[st
     content = run.content
     return {
         **identity,
-        "labels": list(run.scoring.labels),
-        "input": run.input.to_json(),
-        "scoring": run.scoring.to_json(),
+        **encode(run.contract),
         "explain": {"method": "grad-cam", "path": parts.explain, "memory": parts.memory},
         "training": {key: content[key] for key in _TRAINING if key in content},
         "metrics": content["metrics"],
@@ -163,10 +162,9 @@ def _check_shapes(parts: Parts, run: RunFolder) -> None:
     """The contract must be the model's own."""
     if tuple(parts.cnn.input_shape[1:]) != run.picture:
         raise ExportError(f"run.json says {run.picture} for a slice, the model takes {parts.cnn.input_shape[1:]}")
-    if parts.sequence.output_shape[-1] != len(run.scoring.labels):
-        raise ExportError(
-            f"run.json names {len(run.scoring.labels)} labels, the model has {parts.sequence.output_shape[-1]}"
-        )
+    named, channels = len(run.scoring.findings), parts.sequence.output_shape[-1]
+    if channels != named:
+        raise ExportError(f"run.json names {named} findings, the model has {channels} outputs")
 
 
 def _take_along(run_dir: Path, folder: Path) -> None:

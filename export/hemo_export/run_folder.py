@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hemo_core.bundle import MODEL
-from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import Contract, InputContract, ScoringContract, with_findings
 from hemo_core.errors import ExportError
+from hemo_core.records import decode
 
 RUN_FILE = "run.json"
 _REQUIRED = ("name", "input", "scoring", "metrics", "data", "git_commit", "licence", "seed")
@@ -23,13 +24,22 @@ class RunFolder:
     Attributes:
         path: its folder.
         content: the whole of ``run.json``.
-        input, scoring: the contracts that the model was trained and calibrated under.
+        contract: what the model was trained and calibrated under.
     """
 
     path: Path
     content: Mapping[str, Any]
-    input: InputContract
-    scoring: ScoringContract
+    contract: Contract
+
+    @property
+    def input(self) -> InputContract:
+        """What goes in."""
+        return self.contract.input
+
+    @property
+    def scoring(self) -> ScoringContract:
+        """What is made of what comes out."""
+        return self.contract.scoring
 
     @property
     def model(self) -> Path:
@@ -58,11 +68,8 @@ def read_run(run_dir: Path) -> RunFolder:
     absent = [key for key in _REQUIRED if key not in content]
     if absent:
         raise ExportError(f"lacks {', '.join(absent)}", path=str(path))
-    try:
-        inputs, scoring = InputContract.from_json(content["input"]), ScoringContract.from_json(content["scoring"])
-    except (KeyError, TypeError) as error:
-        raise ExportError(f"its input or scoring contract is malformed: {error}", path=str(path)) from error
-    return RunFolder(run_dir, content, inputs, scoring)
+    contract = decode(Contract, with_findings(content), error=ExportError, what="contract", path=path)
+    return RunFolder(run_dir, content, contract)
 
 
 def _refuse(constant: str) -> None:

@@ -11,7 +11,7 @@ def test_show_says_what_decides_a_label(hemo, tiny_bundle):
     shown = hemo("bundle", "show", tiny_bundle, "--json")
 
     assert shown.code == Exit.DONE
-    assert shown.json["labels"][0] == "hemorrhage"
+    assert shown.json["scoring"]["findings"][0]["name"] == "hemorrhage"
     assert 0 < shown.json["scoring"]["threshold"] < 1
     told = hemo("bundle", "show", tiny_bundle).out
     assert "threshold" in told

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from findings import one_finding
 from hollow import reseal, reseal_files, write_hollow
 
 from hemo_core.bundle import CNN, open_bundle
 from hemo_core.bundle.comparison import Change, Figure, compare_bundles
 from hemo_core.bundle.weight_comparison import compare_weights
+from hemo_core.records import encode
 
 
 def array(*values: float) -> np.ndarray:
@@ -79,12 +81,11 @@ def test_a_bundle_does_not_differ_from_itself(pair):
 
 def test_each_kind_of_change_is_found(pair):
     first, second = pair
-    before = open_bundle(first).manifest
     (second / "MODEL_CARD.md").write_text("# changed\n", "utf-8")
     reseal_files(second)
     reseal(
         second,
-        scoring={**before["scoring"], "threshold": 0.7},
+        scoring=encode(one_finding(threshold=0.7)),
         metrics=figures(0.9),
         libraries={"keras": "3.2", "numpy": "2"},
         training={"seed": 7, "data": {"fingerprint": "f" * 64, "split_hash": "1" * 64}},
@@ -94,7 +95,7 @@ def test_each_kind_of_change_is_found(pair):
         },
     )
     found = compare_bundles(open_bundle(first), open_bundle(second))
-    assert found.contract == (Change("scoring.threshold", 0.5, 0.7),)
+    assert found.contract == (Change("scoring.findings.hemorrhage.threshold", 0.5, 0.7),)
     assert [change.key for change in found.files] == ["MODEL_CARD.md"]
     assert found.libraries == (Change("keras", "3.1", "3.2"), Change("numpy", None, "2"))
     assert found.training == (Change("data.fingerprint", "0" * 64, "f" * 64),)

@@ -33,7 +33,7 @@ def test_only_what_was_said_counts_as_said():
     from hemo_cli.import_options import given
 
     silent = dict.fromkeys(
-        ("threshold", "windows", "crop", "pixels", "positive", "slice_spacing_mm", "beta", "licence")
+        ("threshold", "windows", "crop", "pixels", "output_means", "slice_spacing_mm", "beta", "licence")
     )
     assert given({**silent, "windows": ()}) == {}
     said = {"windows": (Window(40, 80),), "slice_spacing_mm": 0.0, "pixels": (0.0, 255.0)}

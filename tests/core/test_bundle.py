@@ -16,9 +16,12 @@ from hollow import flip, reseal, write_hollow, write_keras
 import hemo_core
 from hemo_core.bundle import HEAD, MANIFEST, Bundle, open_bundle, released_bundle, seal
 from hemo_core.bundle.archive import pack, unpack
+from hemo_core.bundle.findings import named
 from hemo_core.bundle.keras import load_sealed
 from hemo_core.bundle.manifest import parse_manifest
 from hemo_core.errors import BundleAltered, BundleCode, BundleError, BundleMissing, BundlePath, BundleSchema
+from hemo_core.inference.scoring import score_scan
+from hemo_core.records import encode
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def test_a_sealed_bundle_opens_and_describes_itself(tiny_bundle):
     assert (bundle.name, bundle.version) == ("tiny", "0.0.1")
     assert bundle.digest == hashlib.sha256((tiny_bundle / MANIFEST).read_bytes()).hexdigest()
     assert bundle.input.height == 64
-    assert bundle.scoring.labels == ("hemorrhage",)
+    assert bundle.scoring.names == ("hemorrhage",)
     assert bundle.pooled
     assert {"training", "metrics", "parity", "libraries", "onnx", "git_commit", "licence"} <= set(bundle.manifest)
 
@@ -81,9 +84,37 @@ def test_no_bundle_there(tmp_path):
 
 
 def test_a_malformed_contract_is_refused(copy):
-    reseal(copy, scoring={"labels": ["hemorrhage"], "colour": "red"})
-    with pytest.raises(BundleSchema, match="contract is malformed"):
-        open_bundle(copy)
+    finding = encode(named("hemorrhage", "primary"))
+    for findings, said in (
+        ([], "exactly one finding is primary, not 0"),
+        ([finding, finding], "findings of one name"),
+        ([{**finding, "role": "detail"}], "exactly one finding is primary, not 0"),
+        ([{**finding, "threshold": "high"}], r"findings\[0\]\.threshold"),
+        ([{**finding, "temperature": 0.0}], "temperature 0"),
+        ([{**finding, "name": "review"}], "cannot be called 'review'"),
+        ([{key: value for key, value in finding.items() if key != "threshold"}], "threshold"),
+    ):
+        reseal(copy, scoring={"beta": 1.0, "findings": findings})
+        with pytest.raises(BundleSchema, match=f"malformed contract: .*{said}"):
+            open_bundle(copy)
+
+
+def test_a_bundle_of_schema_1_scores_as_it_did(copy):
+    """It had one temperature and one threshold for all labels, the first of which decided."""
+    shared = {"temperature": 0.689015, "threshold": 0.137109}
+    scoring = {"beta": 4.0, "labels": ["hemorrhage", "left_sided"], **shared}
+    reseal(copy, schema_version=1, labels=scoring["labels"], scoring=scoring)
+    opened = open_bundle(copy).scoring
+    assert (opened.names, opened.beta, opened.channel) == (("hemorrhage", "left_sided"), 4.0, 0)
+    assert [(one.temperature, one.threshold) for one in opened.findings] == [(0.689015, 0.137109)] * 2
+    assert [(one.text, one.snomed_code) for one in opened.findings] == [("hemorrhage", "1386000"), ("left sided", None)]
+    assert score_scan([[-1.0, 9.0], [0.5, 9.0]], opened).probability == 0.6726710179444655
+
+
+def test_a_field_that_a_newer_version_added_is_ignored(copy):
+    finding = {**encode(named("hemorrhage", "primary")), "colour": "red"}
+    reseal(copy, scoring={"beta": 1.0, "findings": [finding], "gamma": 2.0})
+    assert open_bundle(copy).scoring.threshold == 0.5
 
 
 def test_a_length_that_is_not_the_files_is_refused(copy):

@@ -106,7 +106,7 @@ def test_a_cuda_build_that_falls_back_is_an_error(bundle, monkeypatch):
 def test_a_graph_with_another_contract_is_refused(tiny_bundle, tmp_path):
     folder = Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
     manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    manifest["scoring"]["threshold"] = 0.01
+    manifest["scoring"]["findings"][0]["threshold"] = 0.01
     resealed = seal(folder, manifest)
     with pytest.raises(BundleAltered, match=r"another contract than bundle\.json"):
         Engine(resealed, device="cpu")

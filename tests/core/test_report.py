@@ -8,11 +8,12 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from findings import one_finding
 
 from hemo_core import wording
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import FileMissing, ReportInvalid, ScoringFailed
-from hemo_core.inference.scoring import ScanScore, score_scan
+from hemo_core.inference.scoring import FindingScore, ScanScore, score_scan
 from hemo_core.report import (
     EngineFacts,
     Report,
@@ -38,7 +39,7 @@ class FakeBundle:
     name: str = "hemo-test"
     version: str = "1.2.3"
     digest: str = "sha256:" + "ab" * 32
-    scoring: ScoringContract = ScoringContract(threshold=0.4)  # noqa: RUF009 (frozen)
+    scoring: ScoringContract = one_finding(threshold=0.4)  # noqa: RUF009 (frozen)
     heatmap_check: HeatmapCheck = "not_measured"
 
 
@@ -55,6 +56,11 @@ def a_scan(ref: ScanRef, spacing: float = 5.0) -> Scan:
     notes = {"gantry_tilt": "The gantry was tilted by 12 degrees."}
     geometry = Geometry("position", (0.488281251, 0.488281251), spacing, 12.00049)
     return Scan(ref, slices, "hu", geometry, ("gantry_tilt", "missing_slices"), notes)
+
+
+def a_score(probability: float, slices: np.ndarray, label: str) -> ScanScore:
+    finding = FakeBundle().scoring.primary
+    return ScanScore((FindingScore(finding, 0.0, probability, np.zeros(len(slices)), slices),), label)
 
 
 def a_report(logits=(-3.0, 2.0, -1.0), spacing=5.0) -> Report:
@@ -109,9 +115,7 @@ def test_the_same_scan_gives_the_same_bytes_without_the_last_bits():
     prepared = prepare(scan, InputContract(height=32, width=32))
 
     def dumped(noise: float) -> bytes:
-        noisy = ScanScore(
-            score.logit, score.probability + noise, score.slice_logits, score.slice_probabilities + noise, score.label
-        )
+        noisy = a_score(score.probability + noise, score.slice_probabilities + noise, score.label)
         return dump_report(
             scored_report(ref, scan, prepared, noisy, FakeBundle(), engine=EngineFacts("CPUExecutionProvider"))
         )
@@ -158,10 +162,10 @@ def test_a_score_that_is_no_probability_is_refused():
     ref = a_ref()
     scan = a_scan(ref)
     prepared = prepare(scan, InputContract(height=32, width=32))
-    bad = ScanScore(0.0, float("nan"), np.zeros(3), np.zeros(3), "no_finding")
+    bad = a_score(float("nan"), np.zeros(3), "no_finding")
     with pytest.raises(ScoringFailed, match="no probability"):
         scored_report(ref, scan, prepared, bad, FakeBundle(), engine=EngineFacts("CPUExecutionProvider"))
-    short = ScanScore(0.0, 0.5, np.zeros(2), np.zeros(2), "no_finding")
+    short = a_score(0.5, np.zeros(2), "no_finding")
     with pytest.raises(ScoringFailed, match="2 slice scores for 3 slices"):
         scored_report(ref, scan, prepared, short, FakeBundle(), engine=EngineFacts("CPUExecutionProvider"))
 

@@ -10,6 +10,7 @@ import pytest
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ExportError
+from hemo_core.records import encode
 from hemo_export.gates.task import EXACT, RELEASE
 from hemo_export.parity.outputs import difference
 from hemo_export.parity.ranks import auc, midranks, rank_correlation
@@ -88,7 +89,7 @@ def test_phantoms_stand_in_where_a_run_has_no_scans():
 def run_with(folder: Path, **arrays: np.ndarray) -> Path:
     content = {
         "name": "x",
-        "input": InputContract(height=4, width=4).to_json(),
+        "input": encode(InputContract(height=4, width=4)),
         "scoring": {"labels": ["hemorrhage"], "beta": 1.0, "temperature": 1.0, "threshold": 0.5},
         **dict.fromkeys(("metrics", "data", "git_commit", "licence", "seed"), "?"),
     }

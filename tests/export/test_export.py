@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from findings import three_findings
 
 from hemo_core.bundle import open_bundle
 from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.errors import ExportError
+from hemo_core.records import encode
 from hemo_export.graph import sequence_graph
 from hemo_export.package import export_run
 from hemo_export.submodels import Parts, take_apart
@@ -75,9 +77,9 @@ def test_card_and_evidence_are_taken_along_and_nothing_else(run, tmp_path):
 
 def test_a_failed_export_leaves_nothing(run, tmp_path):
     content = json.loads((run / "run.json").read_text("utf-8"))
-    content["scoring"]["labels"] = ["hemorrhage", "subdural"]
+    content["scoring"] = encode(three_findings())
     (run / "run.json").write_text(json.dumps(content), "utf-8")
-    with pytest.raises(ExportError, match="names 2 labels, the model has 1"):
+    with pytest.raises(ExportError, match="names 3 findings, the model has 1 outputs"):
         export_run(run, tmp_path / "out", version="1.0.0")
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -18,10 +18,12 @@ import pytest
 from tiny import ARCHITECTURE, INPUT, phantom_scans, write_run
 
 from hemo_core.bundle import Bundle, open_bundle, seal
+from hemo_core.bundle.findings import named
 from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.errors import BundleMissing, DeviceError, GatesFailed
 from hemo_core.inference.gradcam import Explainer
-from hemo_core.inference.session import Engine
+from hemo_core.inference.session import Engine, carried_contract
+from hemo_core.records import encode
 from hemo_export import package
 from hemo_export.gates import FILE_GATES, GateContext, GateResult, failures, run_gates
 from hemo_export.gates.contract import SameContract
@@ -45,20 +47,21 @@ Plant = Callable[..., GateContext]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with two labels and validation scans of its own."""
+    """A run with two findings and validation scans of its own."""
     quiet_tensorflow()
     import keras
 
     from hemo_trainer.network.model import build_network
 
-    folder = tmp_path_factory.mktemp("two-labels")
+    folder = tmp_path_factory.mktemp("two-findings")
     keras.utils.set_random_seed(11)
     network = build_network(INPUT, 2, ARCHITECTURE)
     layer = network.sequence.get_layer("logits")
     layer.set_weights([layer.get_weights()[0], np.asarray([0.1, -0.2], np.float32)])  # a bias of 0 is left out in ONNX
     write_run(folder, network)
     content = json.loads((folder / "run.json").read_text("utf-8"))
-    scoring = {**content["scoring"], "labels": ["hemorrhage", "subdural"], "threshold": 0.5}
+    findings = (named("hemorrhage", "primary", temperature=1.5), named("subdural", "detail", temperature=1.5))
+    scoring = {"beta": content["scoring"]["beta"], "findings": encode(findings)}
     (folder / "run.json").write_text(json.dumps({**content, "scoring": scoring, "scored_before": True}), "utf-8")
     pixels, truth = phantom_scans(range(4))
     count = truth.size
@@ -173,7 +176,7 @@ def test_every_graph_says_what_it_is(good):
         metadata = read_metadata(good.bundle.path / name)
         assert (metadata["hemo_model"], metadata["hemo_version"], metadata["hemo_opset"]) == ("tiny", "1.0.0", "17")
         assert metadata["hemo_variant"] == ("fp16" if "fp16" in name else "int8" if "int8" in name else "fp32")
-        assert json.loads(metadata["hemo_contract"])["scoring"]["labels"] == ["hemorrhage", "subdural"]
+        assert carried_contract(metadata["hemo_contract"], name).scoring.names == ("hemorrhage", "subdural")
 
 
 def test_a_changed_weight_fails_numbers_and_task_but_no_other_gate(plant, tmp_path):
@@ -196,19 +199,19 @@ def test_swapped_outputs_are_caught_by_label(plant):
     assert result.figures["outputs"]["logits subdural"] > 1e-4
 
 
-def test_a_swapped_label_order_and_a_wrong_window_are_told_apart(plant, tmp_path):
+def test_a_swapped_order_of_findings_and_a_wrong_window_are_told_apart(plant, tmp_path):
     def change(proto: Any) -> None:
         entry = next(entry for entry in proto.metadata_props if entry.key == "hemo_contract")
         contract = json.loads(entry.value)
-        contract["scoring"]["labels"].reverse()
+        contract["scoring"]["findings"].reverse()
         contract["input"]["windows"][0]["width"] = 80.0
         entry.value = json.dumps(contract)
 
     context = plant(change, "cnn.onnx")
     result = check(SameContract(), context)
     assert not result.passed
-    assert "labels is ['subdural', 'hemorrhage'], the run says ['hemorrhage', 'subdural']" in result.detail
-    assert "'width': 80.0" in result.detail
+    assert "findings.0.name is subdural, the run says hemorrhage" in result.detail
+    assert "windows.0.width is 80.0, the run says 120.0" in result.detail
     assert "sequence.onnx" not in result.detail
     ran = reproduced(result, context, tmp_path)
     assert (ran.returncode, "'width': 80.0" in ran.stdout) == (1, True), ran.stderr

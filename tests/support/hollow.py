@@ -8,9 +8,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from findings import one_finding
+
 from hemo_core.bundle import CNN, HEAD, MANIFEST, MODEL, SEQUENCE, Bundle, canonical, seal
-from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.bundle.manifest import seal_of
+from hemo_core.records import encode
 
 
 def write_hollow(folder: Path, **changes: Any) -> Bundle:
@@ -26,9 +29,8 @@ def write_hollow(folder: Path, **changes: Any) -> Bundle:
     manifest = {
         "name": "hollow",
         "version": "1.0.0",
-        "labels": ["hemorrhage"],
-        "input": InputContract().to_json(),
-        "scoring": ScoringContract().to_json(),
+        "input": encode(InputContract()),
+        "scoring": encode(one_finding()),
         "explain": {"method": "grad-cam", "path": "pooled"},
     }
     return seal(folder, {**manifest, **changes})

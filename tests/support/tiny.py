@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from findings import one_finding
 
 from hemo_core.bundle import CNN, MANIFEST, Bundle, seal
-from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.phantoms.spec import BLEEDS
+from hemo_core.records import encode
 from hemo_core.scans.preprocess import apply_window, crop_resize, head_box, to_input
 from hemo_export.package import export_run
 from hemo_trainer.config import Architecture
@@ -51,8 +53,8 @@ def write_run(run: Path, network: Network) -> None:
     network.model.save(run / "model.keras")
     content = {
         "name": "tiny",
-        "input": INPUT.to_json(),
-        "scoring": ScoringContract(beta=4.0, temperature=1.5, threshold=0.56).to_json(),
+        "input": encode(INPUT),
+        "scoring": encode(one_finding(beta=4.0, temperature=1.5, threshold=0.56)),
         "metrics": {"note": "a test model, fitted to phantoms"},
         "data": {"fingerprint": "0" * 64, "split_hash": "0" * 64},
         "git_commit": "0" * 40,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("sklearn", reason="needs the train extra")
 
+from findings import one_finding
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hemo_core.bundle.contract import ScoringContract
 from hemo_trainer.evaluation.calibration import calibration, expected_calibration_error, reliability
 from hemo_trainer.evaluation.compare import paired_differences
 from hemo_trainer.evaluation.decision import decision_curve, net_benefit, npv, ppv, predictive_values
@@ -156,7 +156,7 @@ def test_net_benefit_matches_a_case_worked_by_hand():
 def test_figures_of_exams_have_every_operating_point_and_count_those_for_review():
     one = scored([0, 0, 0, 1, 1, 1], [-3, -2, 2, -1, 1, 3])
     suspicious = np.array([False, True, True, True, True, True])
-    found = unit_figures(one, ScoringContract(threshold=0.5), FEW, suspicious=suspicious)
+    found = unit_figures(one, one_finding(threshold=0.5), FEW, suspicious=suspicious)
     points = {point["name"]: point for point in found["operating_points"]}
     assert list(points) == ["locked", "locked_or_review", "sensitivity_0.90", "sensitivity_0.95"]
     assert points["locked"]["confusion_matrix"] == [[2, 1], [1, 2]]
@@ -168,7 +168,7 @@ def test_figures_of_exams_have_every_operating_point_and_count_those_for_review(
 
 
 def test_one_class_gives_shares_but_no_areas():
-    found = unit_figures(scored([1, 1, 1], [1, 2, -1]), ScoringContract(), FEW, suspicious=np.zeros(3, bool))
+    found = unit_figures(scored([1, 1, 1], [1, 2, -1]), one_finding(), FEW, suspicious=np.zeros(3, bool))
     assert found["auc"] is found["auc_delong"] is found["curves"] is found["decision"] is None
     assert found["operating_points"][0]["sensitivity"]["hits"] == 2
     assert found["operating_points"][0]["specificity"] is None

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from browsing import opened
+from findings import one_finding
 
-from hemo_core.bundle.contract import ScoringContract, Window
+from hemo_core.bundle.contract import Window
 from hemo_core.errors import DatasetError, PatientLeak, SettingsError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window
@@ -29,7 +30,7 @@ from hemo_trainer.figures.intervals import Resampling
 from hemo_trainer.network.predict import SeriesPrediction
 
 FEW = Resampling(resamples=100)
-SCORING = ScoringContract(threshold=0.5, temperature=0.8)
+SCORING = one_finding(threshold=0.5, temperature=0.8)
 HOSTILE = "<script>document.title='owned'</script>|`&"
 
 

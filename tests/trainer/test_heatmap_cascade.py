@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from findings import one_finding
 
 from hemo_core.bundle import open_bundle
-from hemo_core.bundle.contract import InputContract, ScoringContract
+from hemo_core.bundle.contract import InputContract
 from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_trainer.config import Architecture
@@ -111,7 +112,7 @@ def test_a_cnn_of_many_layers_is_forgotten_in_few_stages():
 def test_maps_that_show_the_picture_and_not_the_model_fail(tmp_path):
     network = edge_detector()
     series, pixels = phantoms(4)
-    scoring = ScoringContract(threshold=0.0)
+    scoring = one_finding(threshold=0.0)
     plan = replace(PLAN, seeds=tuple(range(1, 13)))  # about every other one turns the sign, and leaves nothing to draw
     for sign in (1, -1):  # one of the two signs draws maps, whatever the weights
         weights = network.sequence.get_layer("logits").get_weights()

@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs the train extra")
 
-from hemo_core.bundle.contract import InputContract, ScoringContract
+from findings import one_finding
+
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.session import CnnOutput
 from hemo_trainer.data.cache import prepared_picture
@@ -184,13 +186,13 @@ def test_boxes_on_picture_files_meet_the_map_on_the_models_input(tmp_path):
     bright = pixels_of(series[0][0])[..., 0] > 200
     cells = bright.reshape(4, 16, 4, 16).mean(axis=(1, 3))
     model = LinearModel(np.where(cells == cells.max(), 9.0, 0.0))
-    found = measure_heatmaps([(model, series)], pixels_of, ScoringContract(), contract)
+    found = measure_heatmaps([(model, series)], pixels_of, one_finding(), contract)
     assert found["pointing_game"]["all"]["value"]["value"] == 1.0
     assert found["pointing_game"]["shown"]["count"] == 2
     share = found["energy_in_box"]["all"]
     assert share["chance_picture"]["value"] == pytest.approx(bright.mean(), rel=0.15)
     assert share["value"]["value"] > 2 * share["chance"]["value"]
-    examples = box_examples([(model, series)], pixels_of, ScoringContract(), contract)
+    examples = box_examples([(model, series)], pixels_of, one_finding(), contract)
     assert examples is not None
     assert examples.startswith(b"\x89PNG")
 
@@ -205,7 +207,7 @@ def test_the_curves_of_a_linear_model_are_those_computed_by_hand(monkeypatch):
     found = measure_heatmaps(
         [(model, records(4))],
         lambda _: white,
-        ScoringContract(threshold=0.5),
+        one_finding(threshold=0.5),
         InputContract(height=16, width=16),
         plan=plan,
     )
@@ -228,9 +230,9 @@ def test_too_few_slices_are_not_measured_and_the_reason_is_given():
     model = LinearModel(np.full((4, 4), 6 / 16))
     white = np.full((16, 16, 1), 255, np.uint8)
     contract = InputContract(height=16, width=16)
-    found = measure_heatmaps([(model, records(1))], lambda _: white, ScoringContract(), contract)
+    found = measure_heatmaps([(model, records(1))], lambda _: white, one_finding(), contract)
     assert found["not_measured"]["randomisation"] == "3 slices with a bleed would get a heat map, 5 are needed"
-    alone = measure_heatmaps([(model, records(1, slices=6))], lambda _: white, ScoringContract(), contract)
+    alone = measure_heatmaps([(model, records(1, slices=6))], lambda _: white, one_finding(), contract)
     assert "one patient" in alone["not_measured"]["deletion"]
     assert "randomisation" not in found
 

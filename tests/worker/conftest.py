@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from findings import one_finding
 
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.inference.scoring import score_scan
@@ -26,7 +27,7 @@ class FakeBundle:
     name: str = "hemo-test"
     version: str = "1.2.3"
     digest: str = "sha256:" + "ab" * 32
-    scoring: ScoringContract = ScoringContract(threshold=0.4)  # noqa: RUF009 (frozen)
+    scoring: ScoringContract = one_finding(threshold=0.4)  # noqa: RUF009 (frozen)
     heatmap_check: HeatmapCheck = "not_measured"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from findings import one_finding
 from prometheus_client import CollectorRegistry
 
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
@@ -58,7 +59,7 @@ class Bundle:
     version: str = "1.0.0"
     digest: str = "cd" * 32
     input: InputContract = field(default_factory=lambda: InputContract(height=64, width=64))
-    scoring: ScoringContract = field(default_factory=lambda: ScoringContract(threshold=0.5))
+    scoring: ScoringContract = field(default_factory=lambda: one_finding(threshold=0.5))
     heatmap_check: HeatmapCheck = "not_measured"
 
 
@@ -252,7 +253,7 @@ def test_maps_that_failed_their_check_are_drawn_on_request_and_say_so(run, works
 
 def test_a_scan_without_a_finding_is_told_nothing_about_maps(run, workshop):
     dark = LoadedModel(
-        Bundle(heatmap_check="failed", scoring=ScoringContract(threshold=0.9999999)), CountingEngine(), refuse
+        Bundle(heatmap_check="failed", scoring=one_finding(threshold=0.9999999)), CountingEngine(), refuse
     )
     report = run(rows(workshop, 1), model=dark).ended[0].report
     assert report.label == "no_finding"

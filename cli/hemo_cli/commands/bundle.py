@@ -169,7 +169,7 @@ def _facts(opened: Bundle) -> dict[str, Any]:
         "path": opened.path,
         "digest": opened.digest,
         "signature": _signature(opened, trusted_setting(None)).in_words(),
-        "labels": ", ".join(opened.scoring.labels),
+        "findings": ", ".join(opened.scoring.names),
         "input": f"{opened.input.height}×{opened.input.width}, {windows} HU",
         "threshold": f"{opened.scoring.threshold:.4f} (probability, {'not ' if origin else ''}calibrated)",
         "calibration": f"temperature {opened.scoring.temperature:.4f}",

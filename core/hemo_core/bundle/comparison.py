@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hemo_core.bundle.manifest import current
 from hemo_core.bundle.sealed import Bundle
 from hemo_core.bundle.weight_comparison import WeightChange, compare_weights
 from hemo_core.errors import BundleSchema
 
-_CONTRACT = ("labels", "input", "scoring", "explain")
+_CONTRACT = ("input", "scoring", "explain")
 _OTHER = ("licence", "git_commit", "onnx")
 _INTERVAL = "value"
 
@@ -58,7 +59,7 @@ class BundleComparison:
 
     Attributes:
         before, after: name, version, digest and signing key of each.
-        contract: labels, input, scoring, explain.
+        contract: input, scoring with its findings, explain.
         files: sha256 and bytes of each file that differs.
         graphs: the weights behind changed ONNX files.
         training: data fingerprint, split, architecture, recipe, seed.
@@ -86,7 +87,7 @@ class BundleComparison:
 
 def compare_bundles(before: Bundle, after: Bundle) -> BundleComparison:
     """Compare two opened bundles. Needs neither TensorFlow nor the onnx package."""
-    old, new = before.manifest, after.manifest
+    old, new = current(before.manifest), current(after.manifest)
     return BundleComparison(
         before=_identity(before),
         after=_identity(after),
@@ -129,9 +130,9 @@ def _changes(before: Any, after: Any) -> tuple[Change, ...]:
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """``a.b.0.c → value`` for everything that is neither an object nor a list of objects."""
+    """``a.b.0.c → value`` for everything that is no object and no list of objects, which are called by their names if they have any."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        value = {str(number): item for number, item in enumerate(value)}
+        value = {str(item.get("name", number)): item for number, item in enumerate(value)}
     if isinstance(value, dict):
         for name, item in value.items():
             yield from _leaves(item, f"{key}.{name}" if key else name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
+from hemo_core.bundle.contract import with_findings
 from hemo_core.errors import (
     BundleAltered,
     BundleMalformed,
@@ -18,7 +19,7 @@ from hemo_core.errors import (
     BundleSchema,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION, OLDEST_SCHEMA_VERSION = 2, 1
 MANIFEST, SIGNATURE = "bundle.json", "bundle.sig"
 CNN, SEQUENCE, HEAD, MODEL = "cnn.onnx", "sequence.onnx", "head.keras", "model.keras"
 REQUIRED_FILES = (CNN, SEQUENCE, HEAD, MODEL)
@@ -28,7 +29,7 @@ LARGEST_MANIFEST = 4 * 1024 * 1024
 SEMANTIC_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-([0-9A-Za-z.-]+))?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_FIELDS = ("name", "version", "labels", "input", "scoring", "explain", "files", "seal")
+_FIELDS = ("name", "version", "input", "scoring", "explain", "files", "seal")
 _LONGEST_PART = 255
 
 
@@ -44,6 +45,12 @@ def canonical(value: Mapping[str, Any]) -> bytes:
 def seal_of(content: Mapping[str, Any]) -> str:
     """Digest of a manifest without its member ``seal``."""
     return hashlib.sha256(canonical({key: value for key, value in content.items() if key != "seal"})).hexdigest()
+
+
+def current(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest of any schema version says, as the newest one says it. It is not sealed."""
+    kept = {key: value for key, value in with_findings(content).items() if key not in {"labels", "seal"}}
+    return {**kept, "schema_version": SCHEMA_VERSION}
 
 
 def parse_manifest(raw: bytes, where: str) -> dict[str, Any]:
@@ -100,7 +107,7 @@ def _check_version(manifest: Mapping[str, Any], where: str) -> None:
     if version > SCHEMA_VERSION:
         said = f"is of schema {version}, this version reads {SCHEMA_VERSION}"
         raise BundleNewer(said, path=where, hint="upgrade hemo-batch")
-    if version < SCHEMA_VERSION:
+    if version < OLDEST_SCHEMA_VERSION:
         raise BundleSchema(f"is of the unknown schema {version}", path=where, hint="export the model again")
 
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
+from hemo_core.bundle.contract import Contract, HeatmapCheck, InputContract, ScoringContract, with_findings
 from hemo_core.bundle.keras_check import check_keras_file
 from hemo_core.bundle.keys import PublicKey
 from hemo_core.bundle.manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
-    SCHEMA_VERSION,
     SIGNATURE,
     canonical,
+    current,
     parse_manifest,
     seal_of,
 )
@@ -37,6 +37,7 @@ from hemo_core.errors import (
     BundleUnsafe,
     SignatureMalformed,
 )
+from hemo_core.records import decode
 
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _BEGINNING = 64 * 1024
@@ -106,7 +107,7 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
 
     Args:
         folder: holds the bundle's files and nothing else.
-        manifest: name, version, labels, input, scoring, explain and whatever else is to be recorded.
+        manifest: name, version, input, scoring, explain and whatever else is to be recorded; of any schema version.
 
     Raises:
         BundleError: the folder or the manifest would not open as a bundle, or a file holds a private key.
@@ -115,7 +116,7 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     for name in names:
         _refuse_private_key(folder / name)
     files = {name: _describe(folder / name) for name in names}
-    content = {**manifest, "schema_version": SCHEMA_VERSION, "files": files}
+    content = {**current(manifest), "files": files}
     content["seal"] = seal_of(content)
     (folder / SIGNATURE).unlink(missing_ok=True)
     (folder / MANIFEST).write_bytes(canonical(content))
@@ -138,10 +139,8 @@ def open_folder(path: Path, trusted: Sequence[PublicKey] = ()) -> Bundle:
 
 
 def _contracts(manifest: Mapping[str, Any], where: str) -> tuple[InputContract, ScoringContract]:
-    try:
-        return InputContract.from_json(manifest["input"]), ScoringContract.from_json(manifest["scoring"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleSchema(f"its input or scoring contract is malformed: {error}", path=where) from error
+    found = decode(Contract, with_findings(manifest), error=BundleSchema, what="contract", path=where)
+    return found.input, found.scoring
 
 
 def _read_manifest(folder: Path) -> bytes:

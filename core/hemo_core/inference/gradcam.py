@@ -65,7 +65,7 @@ class Explainer:
 
     def __init__(self, bundle: Bundle, kind: ExplainerKind = "tf", *, threads: int | None = None) -> None:
         self.kind = kind
-        self._alone = bundle.alone
+        self._alone, self._channel = bundle.alone, bundle.scoring.channel
         if kind == "onnx":
             self._pooled, self._gradient = bundle.pooled, numpy_gradient(bundle)
             return
@@ -85,7 +85,7 @@ class Explainer:
         """
         explainer = cls.__new__(cls)
         explainer.kind = "tf"
-        explainer._alone = False  # noqa: SLF001  (its own class)
+        explainer._alone, explainer._channel = False, 0  # noqa: SLF001  (its own class)
         explainer._prepare(head, pooled, "head")  # noqa: SLF001  (its own class)
         return explainer
 
@@ -100,13 +100,13 @@ class Explainer:
             raise BundleSchema("its head has no layer named sequence", path=where) from error
         self._gradient = _compiled(sequence, tuple(sequence.input_shape[2:]))
 
-    def heatmaps(self, features: Float, slices: Sequence[int], label: int = 0) -> Float:
+    def heatmaps(self, features: Float, slices: Sequence[int], channel: int | None = None) -> Float:
         """Heat maps of chosen slices of ONE scan.
 
         Args:
             features: A of all slices, float32 ``(t, h, w, K)``: the recurrence needs them all.
             slices: the p slices to explain.
-            label: index of the logit to explain.
+            channel: of the logit to explain, from 0; default the primary finding's.
 
         Returns:
             float32 ``(p, h, w)``, each map divided by its maximum; a map without positive evidence is all zero.
@@ -114,27 +114,27 @@ class Explainer:
         chosen = np.asarray(slices, np.int32)
         if chosen.size == 0:
             return np.zeros((0, *features.shape[1:3]), np.float32)
-        weights = (
-            self._pooled_weights(features, chosen, label) if self._pooled else self._weights(features, chosen, label)
-        )
-        return normalised(np.asarray(np.einsum("phwk,pk->phw", features[chosen], weights), np.float32))
+        channel = self._channel if channel is None else channel
+        weights = self._pooled_weights if self._pooled else self._weights
+        found = weights(features, chosen, channel)
+        return normalised(np.asarray(np.einsum("phwk,pk->phw", features[chosen], found), np.float32))
 
-    def _pooled_weights(self, features: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+    def _pooled_weights(self, features: Float, chosen: npt.NDArray[np.int32], channel: int) -> Float:
         """α ``(p, K)`` by way of the embeddings."""
         embeddings = features.mean(axis=(1, 2), dtype=np.float32)
         area = np.float32(features.shape[1] * features.shape[2])
         parts = _chunks(chosen, _POOLED_ROWS // len(embeddings))
         return np.asarray(
-            np.concatenate([self._gradient(embeddings, part, label) for part in parts]) / area, np.float32
+            np.concatenate([self._gradient(embeddings, part, channel) for part in parts]) / area, np.float32
         )
 
-    def _weights(self, features: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+    def _weights(self, features: Float, chosen: npt.NDArray[np.int32], channel: int) -> Float:
         """α ``(p, K)`` through the whole head."""
         if self._alone:
-            gradients = (self._gradient(features[[index]], np.zeros(1, np.int32), label) for index in chosen)
+            gradients = (self._gradient(features[[index]], np.zeros(1, np.int32), channel) for index in chosen)
             return np.concatenate([gradient.mean(axis=(1, 2)) for gradient in gradients])
         parts = _chunks(chosen, _GENERAL_VALUES // features.size)
-        return np.concatenate([self._gradient(features, part, label).mean(axis=(1, 2)) for part in parts])
+        return np.concatenate([self._gradient(features, part, channel).mean(axis=(1, 2)) for part in parts])
 
 
 def make_explainer(bundle: Bundle, wanted: WantedExplainer = "auto", *, threads: int | None = None) -> Explainer:
@@ -169,7 +169,7 @@ def _compiled(model: Any, shape: tuple[int, ...]) -> Callable[[Float, npt.NDArra
         shape: of one slice's input.
 
     Returns:
-        A function of the inputs ``(t, *shape)``, the chosen slices ``(p,)`` and the label that gives ``(p, *shape)``.
+        A function of the inputs ``(t, *shape)``, the chosen slices ``(p,)`` and the channel that gives ``(p, *shape)``.
         It is traced once, for any t and p; the p slices share one backward pass, each on its own copy of the scan.
     """
     import tensorflow as tf
@@ -181,19 +181,19 @@ def _compiled(model: Any, shape: tuple[int, ...]) -> Callable[[Float, npt.NDArra
     ]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def gradient(inputs: Any, chosen: Any, label: Any) -> Any:
+    def gradient(inputs: Any, chosen: Any, channel: Any) -> Any:
         count = tf.shape(chosen)[0]
         copies = tf.repeat(inputs[None], count, axis=0)  # (p, t, *shape)
         own = tf.stack([tf.range(count), chosen], axis=1)  # (p, 2): copy, slice
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(copies)
             logits = model(copies, training=False)  # (p, t, L)
-            score = tf.reduce_sum(tf.gather_nd(tf.gather(logits, label, axis=2), own))
+            score = tf.reduce_sum(tf.gather_nd(tf.gather(logits, channel, axis=2), own))
         return tf.gather_nd(tape.gradient(score, copies), own)  # (p, *shape)
 
-    def run(inputs: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+    def run(inputs: Float, chosen: npt.NDArray[np.int32], channel: int) -> Float:
         with tf.device("/CPU:0"):
-            return np.asarray(gradient(inputs, chosen, label), np.float32)
+            return np.asarray(gradient(inputs, chosen, channel), np.float32)
 
     run(np.zeros((2, *shape), np.float32), np.zeros(1, np.int32), 0)  # traced now, not at the first scan
     return run

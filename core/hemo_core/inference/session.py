@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import CNN, Bundle
+from hemo_core.bundle.contract import Contract, with_findings
 from hemo_core.errors import BundleAltered, BundleSchema, DeviceError, MissingExtra, NonFinite, ScoringFailed
 from hemo_core.inference.precision import CPU, CUDA, Chosen, Precision, Wanted, choose_precision, variant_files
 from hemo_core.inference.scoring import require_finite
+from hemo_core.records import decode, encode, loads
 
 Device = Literal["auto", "cpu", "cuda"]
 Float: TypeAlias = npt.NDArray[np.float32]
@@ -132,15 +134,34 @@ class Engine:
         return np.asarray(self._sequence.run(["logits"], feeds)[0], np.float32)
 
 
-def contract_text(bundle_input: dict[str, Any], scoring: dict[str, Any]) -> str:
+def contract_text(contract: Contract) -> str:
     """What a graph's ``metadata_props`` carry under :data:`CONTRACT_KEY`."""
-    return json.dumps({"input": bundle_input, "scoring": scoring}, sort_keys=True)
+    return json.dumps(encode(contract), sort_keys=True)
+
+
+def carried_contract(text: str | None, where: str) -> Contract:
+    """Inverse of :func:`contract_text`, of any schema version.
+
+    Args:
+        text: None where the graph carries none.
+        where: the graph, for messages.
+
+    Raises:
+        BundleSchema: it is no contract.
+    """
+    content = loads(text or "", error=BundleSchema, what="contract", path=where)
+    content = with_findings(content) if isinstance(content, dict) else content
+    return decode(Contract, content, error=BundleSchema, what="contract", path=where)
 
 
 def _check_contract(bundle: Bundle, name: str, session: Any) -> None:
-    carried = session.get_modelmeta().custom_metadata_map.get(CONTRACT_KEY)
-    if carried != contract_text(bundle.input.to_json(), bundle.scoring.to_json()):
-        raise BundleAltered("the graph carries another contract than bundle.json", path=str(bundle.path / name))
+    where = str(bundle.path / name)
+    try:
+        carried = carried_contract(session.get_modelmeta().custom_metadata_map.get(CONTRACT_KEY), where)
+    except BundleSchema as error:
+        raise BundleAltered(f"the graph carries no contract: {error.message}", path=where) from error
+    if carried.arithmetic != Contract(bundle.input, bundle.scoring).arithmetic:
+        raise BundleAltered("the graph carries another contract than bundle.json", path=where)
 
 
 def _session(bundle: Bundle, name: str, device: Device, threads: int | None) -> Any:

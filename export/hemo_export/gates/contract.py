@@ -11,7 +11,7 @@ from hemo_export.metadata import expected_metadata, read_metadata
 
 
 class SameContract:
-    """Each graph carries the run's own contract: labels in their order, windows, calibration; and its true name."""
+    """Each graph carries the run's own contract: findings in their order, windows, calibration; and its true name."""
 
     name: ClassVar[str] = "contract"
 
@@ -23,8 +23,8 @@ class SameContract:
             for file in context.graphs
             for problem in differences(read_metadata(context.bundle.path / file), expected[file])
         ]
-        labels, windows = context.run.scoring.labels, context.run.input.windows
-        figure = f"labels {', '.join(labels)}; " + ", ".join(
+        findings, windows = context.run.scoring.names, context.run.input.windows
+        figure = f"findings {', '.join(findings)}; " + ", ".join(
             f"window {each.level:g}/{each.width:g}" for each in windows
         )
         failed = Reproduction("compare_contract.py", {"expected": expected}) if problems else None
@@ -38,6 +38,8 @@ def differences(found: Mapping[str, str], expected: Mapping[str, str]) -> Iterat
 
 
 def _differences(where: str, found: Any, expected: Any) -> Iterator[str]:
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        found, expected = dict(enumerate(found)), dict(enumerate(expected))
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in sorted(found.keys() | expected.keys()):
             yield from _differences(f"{where}.{key}", found.get(key), expected.get(key))

@@ -38,14 +38,14 @@ class NumericParity:
 
     def check(self, context: GateContext) -> GateResult:
         """See :class:`hemo_export.gates.base.Gate`."""
-        labels = context.run.scoring.labels
+        findings = context.run.scoring.names
         checks: dict[str, float] = {}
         by_output: dict[str, float] = {}
         worst: OutputComparison | None = None
         failed = 0
         for comparison in self._all(context):
             checks[comparison.name] = comparison.difference
-            for output, value in _outputs(comparison, labels):
+            for output, value in _outputs(comparison, findings):
                 by_output[output] = max(by_output.get(output, 0.0), value)
             failed += not comparison.passed
             if worst is None or comparison.difference > worst.difference:
@@ -100,12 +100,12 @@ class HeatMapsWithoutTensorFlow:
 
 
 def _maps(name: str, context: GateContext, explainer: Explainer) -> GateResult:
-    """Every label's maps of made-up pictures, all slices of one scan."""
+    """Every finding's maps of made-up pictures, all slices of one scan."""
     slices = pictures(np.random.default_rng(1), _HEATMAP_SLICES, context.run.picture)
-    chosen, labels = range(len(slices)), range(len(context.run.scoring.labels))
+    chosen, channels = range(len(slices)), range(len(context.run.scoring.findings))
     reference, features = context.keras.cnn(slices).features, context.engine.cnn(slices).features
-    expected = np.stack([context.keras.heatmaps(reference, chosen, label) for label in labels])
-    found = np.stack([explainer.heatmaps(features, chosen, label) for label in labels])
+    expected = np.stack([context.keras.heatmaps(reference, chosen, channel) for channel in channels])
+    found = np.stack([explainer.heatmaps(features, chosen, channel) for channel in channels])
     apart = difference(found, expected)
     good = apart < HEATMAP_LIMIT
     facts = {"precision": context.precision, "explainer": explainer.kind, "limit": HEATMAP_LIMIT}
@@ -119,13 +119,13 @@ def _maps(name: str, context: GateContext, explainer: Explainer) -> GateResult:
     )
 
 
-def _outputs(comparison: OutputComparison, labels: tuple[str, ...]) -> Iterator[tuple[str, float]]:
-    """Each output's difference; logits by label, so that swapped labels show."""
+def _outputs(comparison: OutputComparison, findings: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    """Each output's difference; logits by finding, so that swapped findings show."""
     if comparison.output != "logits":
         yield comparison.output, comparison.difference
         return
-    for label, value in zip(labels, comparison.by_label, strict=True):
-        yield f"logits {label}", value
+    for finding, value in zip(findings, comparison.by_channel, strict=True):
+        yield f"logits {finding}", value
 
 
 def _greatest(by_output: dict[str, float], prefix: str) -> float:

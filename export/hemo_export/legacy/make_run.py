@@ -12,18 +12,20 @@ import re
 import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.bundle.contract import Crop, InputContract, ScoringContract, Window
+from hemo_core.bundle.contract import Contract, Crop, InputContract, ScoringContract, Window
+from hemo_core.bundle.findings import Finding, default_name, named
 from hemo_core.errors import ExportError
+from hemo_core.records import encode
 from hemo_export.legacy.model_file import LegacyModel, load_legacy
 from hemo_export.legacy.split import Range, Rebuilt, rebuild
 
 STATEMENT = "imported model: no evidence of its accuracy is known"
-Positive = Literal["hemorrhage", "no-hemorrhage"]
+_NOT = "no-"
 Float: TypeAlias = npt.NDArray[np.float32]
 
 _PROBABILITY_LIMIT = 1e-5
@@ -57,7 +59,8 @@ class Told:
         windows: display windows of the training pictures, one a channel; one alone stands for all channels.
         crop: what of a picture the model was trained on.
         pixels: what black and white were to the model; None: 0 and 1, or what its own first layer undoes.
-        positive: what a high output means.
+        output_means: the finding that a high output speaks for, or ``no-`` and the one that it speaks against; None:
+            the finding of :func:`hemo_core.bundle.findings.default_name`.
         slice_spacing_mm: thinner series are averaged to about this; 0 never averages.
         beta: sharpness of the scan logit, see :class:`hemo_core.bundle.contract.ScoringContract`.
         licence: of the weights.
@@ -67,10 +70,24 @@ class Told:
     windows: tuple[Window, ...] = (Window(40.0, 120.0),)
     crop: Crop = "whole"
     pixels: Range | None = None
-    positive: Positive = "hemorrhage"
+    output_means: str | None = None
     slice_spacing_mm: float = 5.0
     beta: float = 1.0
     licence: str = "not stated: ask whoever trained the model"
+
+    @property
+    def positive(self) -> bool:
+        """Whether a high output speaks for the finding."""
+        return not (self.output_means or "").startswith(_NOT)
+
+    @property
+    def finding(self) -> Finding:
+        """What the model looks for, not calibrated. Raises ExportError: its name or the threshold is none."""
+        name = (self.output_means or default_name()).removeprefix(_NOT)
+        try:
+            return named(name, "primary", threshold=self.threshold)
+        except ValueError as error:
+            raise ExportError(str(error), hint="--output-means takes a finding's name, or no- and that name") from error
 
 
 def make_run(file: Path, scratch: Path, *, name: str | None = None, told: Told | None = None) -> Path:
@@ -91,16 +108,16 @@ def make_run(file: Path, scratch: Path, *, name: str | None = None, told: Told |
         ExportError: the model put together again differs from the model as saved.
     """
     told = told or Told()
-    positive = told.positive == "hemorrhage"
+    scoring = ScoringContract((told.finding,), told.beta)
     with warnings.catch_warnings():  # what Keras 3 says of older spellings helps nobody
         warnings.filterwarnings("ignore", module="keras")
         legacy = load_legacy(file, scratch)
-        rebuilt = rebuild(legacy.model, pixels=told.pixels, positive=positive)
-        difference = _check(legacy.model, rebuilt, positive=positive)
+        rebuilt = rebuild(legacy.model, pixels=told.pixels, positive=told.positive)
+        difference = _check(legacy.model, rebuilt, positive=told.positive)
     run_dir = scratch / "run"
     run_dir.mkdir()
     rebuilt.model.save(run_dir / "model.keras")
-    run = _run(name or bundle_name(file), file, legacy, rebuilt, told)
+    run = _run(name or bundle_name(file), file, legacy, rebuilt, told, scoring)
     run["origin"]["max_abs_probability_difference"] = difference
     (run_dir / "run.json").write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (run_dir / "MODEL_CARD.md").write_text(_card(run), "utf-8")
@@ -135,7 +152,9 @@ def _sigmoid(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(logits / 2)))  # never overflows
 
 
-def _run(name: str, file: Path, legacy: LegacyModel, rebuilt: Rebuilt, told: Told) -> dict[str, Any]:
+def _run(
+    name: str, file: Path, legacy: LegacyModel, rebuilt: Rebuilt, told: Told, scoring: ScoringContract
+) -> dict[str, Any]:
     """The manifest of the run."""
     height, width, channels = rebuilt.model.input_shape[2:]
     inputs = InputContract(
@@ -148,8 +167,7 @@ def _run(name: str, file: Path, legacy: LegacyModel, rebuilt: Rebuilt, told: Tol
     )
     return {
         "name": name,
-        "input": inputs.to_json(),
-        "scoring": ScoringContract(beta=told.beta, temperature=1.0, threshold=told.threshold).to_json(),
+        **encode(Contract(inputs, scoring)),
         "metrics": {},
         "data": {},
         "seed": None,

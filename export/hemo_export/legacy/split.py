@@ -26,7 +26,7 @@ class Rebuilt:
     """A model as :func:`hemo_export.submodels.take_apart` expects it.
 
     Attributes:
-        model: ``(scans, slices, H, W, C)`` in [0, 1] → logits ``(scans, slices, 1)``, positive for hemorrhage.
+        model: ``(scans, slices, H, W, C)`` in [0, 1] → logits ``(scans, slices, 1)``, positive for the finding.
         explained: name of the layer whose output is A, the feature map that heat maps explain.
         pixels: what black and white are to the model's first own layer.
         output: what the model gave: a probability by way of a sigmoid, or a logit.
@@ -53,7 +53,7 @@ def rebuild(model: Any, *, pixels: Range | None = None, positive: bool = True) -
     Args:
         model: a Keras model ``(n, H, W, C)`` → ``(n, 1)``.
         pixels: what black and white were to it in training; default 0 and 1, or what its own first layer undoes.
-        positive: whether a high output means hemorrhage; else the logit's sign is turned.
+        positive: whether a high output speaks for the finding; else the logit's sign is turned.
 
     Raises:
         ExportError: the model is of another family; says what was found and what is expected.

@@ -52,8 +52,8 @@ class OutputComparison:
         return difference(self.found, self.expected) / scale
 
     @property
-    def by_label(self) -> tuple[float, ...]:
-        """Greatest absolute difference of each label's logits."""
+    def by_channel(self) -> tuple[float, ...]:
+        """Greatest absolute difference of each channel's logits."""
         count = self.expected.shape[-1]
         return tuple(difference(self.found[..., at : at + 1], self.expected[..., at : at + 1]) for at in range(count))
 

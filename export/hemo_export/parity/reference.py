@@ -41,38 +41,38 @@ class KerasModel:
         """One scan, ``(slices, E)`` → logits ``(slices, L)``."""
         return np.asarray(self._sequence(embeddings[None])[0], np.float32)
 
-    def heatmaps(self, features: Float, slices: Sequence[int], label: int = 0) -> Float:
+    def heatmaps(self, features: Float, slices: Sequence[int], channel: int = 0) -> Float:
         """The textbook Grad-CAM through the whole head, a backward pass for each slice.
 
         Args:
             features: A of all slices of one scan, ``(t, h, w, K)``.
             slices: p slices to explain.
-            label: index of the logit to explain.
+            channel: index of the logit to explain.
 
         Returns:
             float32 ``(p, h, w)``, normalised as by :class:`hemo_core.inference.gradcam.Explainer`.
         """
         maps = []
         for index in slices:
-            gradient = np.asarray(self._gradient(features[None], index, label))[0, index]  # (h, w, K)
+            gradient = np.asarray(self._gradient(features[None], index, channel))[0, index]  # (h, w, K)
             maps.append((features[index] * gradient.mean(axis=(0, 1))).sum(-1))
         return normalised(np.stack(maps))
 
 
-def full_gradcam(parts: Parts, slices: Float, chosen: Sequence[int], label: int = 0) -> Float:
+def full_gradcam(parts: Parts, slices: Float, chosen: Sequence[int], channel: int = 0) -> Float:
     """Grad-CAM of chosen slices of one scan on the whole Keras model: what the split way is held against.
 
     Args:
         parts: the Keras models.
         slices: the scan, float32 ``(t, H, W, C)``.
         chosen: p slices to explain.
-        label: index of the logit to explain.
+        channel: index of the logit to explain.
 
     Returns:
         float32 ``(p, h, w)``, see :meth:`KerasModel.heatmaps`.
     """
     model = KerasModel(parts)
-    return model.heatmaps(model.cnn(slices).features, chosen, label)
+    return model.heatmaps(model.cnn(slices).features, chosen, channel)
 
 
 def _compiled(model: Any) -> Any:
@@ -93,7 +93,7 @@ def _compiled(model: Any) -> Any:
 
 
 def _head_gradient(head: Any) -> Any:
-    """∂z/∂A of one slice's logit z: A ``(1, t, h, w, K)``, slice, label → same shape as A."""
+    """∂z/∂A of one slice's logit z: A ``(1, t, h, w, K)``, slice, channel → same shape as A."""
     import tensorflow as tf
 
     signature = [
@@ -103,14 +103,14 @@ def _head_gradient(head: Any) -> Any:
     ]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def gradient(features: Any, index: Any, label: Any) -> Any:
+    def gradient(features: Any, index: Any, channel: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(features)
-            logit = head(features, training=False)[0, index, label]
+            logit = head(features, training=False)[0, index, channel]
         return tape.gradient(logit, features)
 
-    def on_cpu(features: Any, index: int, label: int) -> Any:
+    def on_cpu(features: Any, index: int, channel: int) -> Any:
         with tf.device("/CPU:0"):
-            return gradient(features, np.int32(index), np.int32(label))
+            return gradient(features, np.int32(index), np.int32(channel))
 
     return on_cpu

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy.typing as npt
 
 from hemo_core.bundle import CNN, SEQUENCE
 from hemo_core.bundle.contract import InputContract
-from hemo_core.errors import ExportError
+from hemo_core.errors import BundleSchema, ExportError
 from hemo_core.inference.precision import Precision
-from hemo_core.inference.session import CONTRACT_KEY
+from hemo_core.inference.session import CONTRACT_KEY, carried_contract
 from hemo_export.parity.phantom_inputs import phantom_slices
 from hemo_export.variants.quantise import to_half, to_int8
 
@@ -75,9 +74,9 @@ def _input_contract(path: Path) -> InputContract:
 
     metadata = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
     try:
-        return InputContract.from_json(json.loads(metadata[CONTRACT_KEY])["input"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExportError(f"carries no input contract: {error}", path=str(path)) from error
+        return carried_contract(metadata.get(CONTRACT_KEY), str(path)).input
+    except BundleSchema as error:
+        raise ExportError(f"carries no contract: {error.message}", path=str(path)) from error
 
 
 def _calibration(contract: InputContract, pixels: Grey | None) -> tuple[Grey, str]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, HemoError
+from hemo_core.records import encode
 from hemo_core.scans.preprocess import Prepared
 from hemo_trainer.data.pictures import prepare_record, read_pictures
 from hemo_trainer.datasets.reading import UnusableFile, refuse
@@ -60,7 +61,7 @@ def readable_slices(
 
 def cache_key(records: Sequence[SliceRecord], contract: InputContract) -> str:
     """Names the array: changes with the data and with the contract."""
-    return hashlib.sha256(json.dumps([fingerprint(records), contract.to_json()]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([fingerprint(records), encode(contract)]).encode()).hexdigest()[:16]
 
 
 def prepared_picture(path: Path, contract: InputContract) -> Prepared:

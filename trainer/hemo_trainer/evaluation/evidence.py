@@ -9,6 +9,7 @@ import numpy as np
 
 from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
+from hemo_core.records import encode
 from hemo_core.wording import STATEMENT
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.about import About
@@ -73,7 +74,7 @@ def evidence_from_predictions(
         "schema_version": SCHEMA_VERSION,
         "statement": STATEMENT,
         "about": about.to_json(),
-        "scoring": scoring.to_json(),
+        "scoring": {**encode(scoring), "temperature": scoring.temperature, "threshold": scoring.threshold},
         "bootstrap": {"resamples": settings.resamples, "seed": settings.seed, "unit": "patient", "level": 0.95},
         "groups": [_group(*part, scoring, settings) for part in _groups(slices, exams)],
         "strata": {

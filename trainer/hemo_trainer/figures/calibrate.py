@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hemo_core.bundle.contract import ScoringContract
+from hemo_core.bundle.findings import named
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.figures.metrics import Scored
 
@@ -33,7 +34,11 @@ def lock_scoring(
     """
     temperature = fit_temperature(pooled([source.slices for source in sources]))
     thresholds = [_threshold(source, temperature, target_sensitivity) for source in sources]
-    return ScoringContract(labels=labels, beta=beta, temperature=temperature, threshold=min(thresholds))
+    findings = tuple(
+        named(label, "detail" if at else "primary", temperature=temperature, threshold=min(thresholds))
+        for at, label in enumerate(labels)
+    )
+    return ScoringContract(findings, beta)
 
 
 def pooled(parts: Sequence[Scored]) -> Scored:

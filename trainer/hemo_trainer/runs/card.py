@@ -68,13 +68,14 @@ _CHOSEN_ON: Mapping[str, Mapping[str, str]] = {
 def model_card(run: Mapping[str, Any]) -> str:
     """Markdown from a run's manifest."""
     scoring, contract = run["scoring"], run["input"]
+    primary = next(one for one in scoring["findings"] if one["role"] == "primary")
     windows = ", ".join(f"window {w['level']:g}/{w['width']:g} HU" for w in contract["windows"])
     words = _CHOSEN_ON[run["chosen_on"]]
     header = _HEADER.format(
         name=run["name"],
         beta=scoring["beta"],
-        temperature=scoring["temperature"],
-        threshold=scoring["threshold"],
+        temperature=primary["temperature"],
+        threshold=primary["threshold"],
         height=contract["height"],
         width=contract["width"],
         windows=windows,

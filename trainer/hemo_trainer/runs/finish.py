@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from hemo_core import __version__
 from hemo_core.bundle.contract import ScoringContract
+from hemo_core.records import encode
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data.leaks import training_marks
 from hemo_trainer.data.prepared import TrainingData
@@ -168,8 +169,8 @@ def _manifest(
     described = config.to_json()
     return {
         "name": config.name,
-        "input": config.input.to_json(),
-        "scoring": scoring.to_json(),
+        "input": encode(config.input),
+        "scoring": encode(scoring),
         "metrics": metrics,
         "data": {
             "fingerprint": data.fingerprint,

@@ -29,7 +29,7 @@ def numpy_gradient(bundle: Bundle) -> Gradient:
         bundle: an opened bundle.
 
     Returns:
-        A function of the inputs ``(t, *shape)``, the chosen slices ``(p,)`` and the label that gives ``(p, *shape)``.
+        A function of the inputs ``(t, *shape)``, the chosen slices ``(p,)`` and the channel that gives ``(p, *shape)``.
         The inputs are embeddings ``(t, K)`` on the pooled path, feature maps ``(t, h, w, K)`` on the general one.
 
     Raises:
@@ -55,13 +55,13 @@ class SequenceGradient:
         self._part = GraphPart(graph, "embeddings", "logits", where)
         self(_trial(graph.inputs["embeddings"][2:], where), np.zeros(1, np.int32), 0)
 
-    def __call__(self, embeddings: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+    def __call__(self, embeddings: Float, chosen: npt.NDArray[np.int32], channel: int) -> Float:
         """Gradients of the chosen slices' logits by their own embeddings.
 
         Args:
             embeddings: ``(t, E)``.
             chosen: ``(p,)``.
-            label: index of the logit.
+            channel: index of the logit.
 
         Returns:
             ``(p, E)``.
@@ -69,7 +69,7 @@ class SequenceGradient:
         tape = self._record(embeddings)
         count = np.arange(len(chosen))
         wanted = np.zeros((len(chosen), *tape.value.shape), np.float32)  # (p, 1, t, L)
-        wanted[count, 0, chosen, label] = 1
+        wanted[count, 0, chosen, channel] = 1
         return np.asarray(tape.back(wanted)[count, 0, chosen], np.float32)
 
     def logits(self, embeddings: Float) -> Float:
@@ -101,11 +101,11 @@ class HeadGradient:
         self._sequence = sequence
         self(_trial(graph.outputs["features"][1:], where), np.zeros(1, np.int32), 0)
 
-    def __call__(self, features: Float, chosen: npt.NDArray[np.int32], label: int) -> Float:
+    def __call__(self, features: Float, chosen: npt.NDArray[np.int32], channel: int) -> Float:
         """As :class:`SequenceGradient`, for feature maps ``(t, h, w, K)``; gives ``(p, h, w, K)``."""
         tape = self._pool.record(features.transpose(np.argsort(self._axes)), {})
         wanted = np.zeros((1, *tape.value.shape), np.float32)  # (1, t, E): one pass serves all slices
-        wanted[0, chosen] = self._sequence(np.asarray(tape.value, np.float32), chosen, label)
+        wanted[0, chosen] = self._sequence(np.asarray(tape.value, np.float32), chosen, channel)
         return np.asarray(tape.back(wanted)[0].transpose(self._axes)[chosen], np.float32)
 
 
