@@ -8,6 +8,8 @@ from hemo_cli.failure import Exit
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom
 
 
+@pytest.mark.slow
+@pytest.mark.tensorflow
 def test_the_three_ways_are_timed_in_turns(hemo, tiny_bundle, tmp_path):
     for seed in range(2):
         spec = PhantomSpec(seed, bleed="epidural", bleed_size=0.9, slices=8, spacing_mm=14, rows=128, detail="fast")

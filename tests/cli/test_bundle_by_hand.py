@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from hemo_core.bundle import CNN, SIGNATURE, open_bundle
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "bundle.md").read_text("utf-8")
 BY_HAND = PAGE.partition("\n## By hand\n")[2].partition("```sh\n")[2].partition("```")[0]
-
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 
 @pytest.fixture

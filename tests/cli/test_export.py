@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+from tiny import run_of
 
 
 @pytest.mark.slow
+@pytest.mark.tensorflow
 def test_progress_goes_to_one_stream_and_the_document_to_the_other(hemo, tiny_bundle: Path, tmp_path: Path):
-    run = shutil.copytree(tiny_bundle.parent / "run", tmp_path / "run")
+    run = run_of(tiny_bundle, tmp_path / "run")
     ran = hemo("export", run, "--out", tmp_path / "bundles", "--version", "2.0.0", "--json")
     assert ran.code == 0, ran.err
     assert ran.json["version"] == "2.0.0"

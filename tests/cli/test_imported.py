@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def test_only_what_was_said_counts_as_said():
     assert given({**silent, **said}) == said
 
 
-@pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+@pytest.mark.tensorflow
 def test_a_file_that_is_refused_leaves_no_bundle_and_says_so(hemo, tmp_path: Path):
     (tmp_path / "old.h5").write_text("not a model")
     ran = hemo("export", "--from", "old.h5", "--out", "bundles", "--json")

@@ -43,7 +43,8 @@ def ward(tmp_path_factory) -> Path:
 def finished(ward, tiny_bundle, tmp_path_factory) -> Path:
     """The folder of a job on the ward that ran undisturbed, as JSON mode leaves it."""
     out = tmp_path_factory.mktemp("out")
-    command = (*HEMO, "submit", str(ward), "--out", str(out), "--bundle", str(tiny_bundle), "--job", "done", "--json")
+    where = ("--out", str(out), "--bundle", str(tiny_bundle), "--job", "done", "--explainer", "onnx")
+    command = (*HEMO, "submit", str(ward), *where, "--json")
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert done.returncode == Exit.SCANS_FAILED, done.stdout + done.stderr
     return out / "done"
@@ -107,6 +108,8 @@ def test_ctrl_c_leaves_a_job_that_resume_finishes_with_the_same_reports(finished
         str(tiny_bundle),
         "--job",
         "broken",
+        "--explainer",
+        "onnx",
     )
     job_dir = tmp_path / "broken"
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -137,7 +140,7 @@ def test_one_picture_prints_its_label_its_probability_and_its_overlay(hemo, tiny
     bloodiest = max(range(len(phantom.blood_voxels)), key=phantom.blood_voxels.__getitem__)
     picture = write_png(phantom, tmp_path / "in", [bloodiest])[0]
 
-    ran = hemo("submit", picture, "--bundle", tiny_bundle)
+    ran = hemo("submit", picture, "--bundle", tiny_bundle, "--explainer", "onnx")
 
     assert ran.code == Exit.DONE, ran.err
     assert "probability 0." in ran.out

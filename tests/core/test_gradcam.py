@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from hemo_export.parity.outputs import pictures
 from hemo_export.parity.reference import full_gradcam
 from hemo_export.submodels import take_apart
 
-pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+pytestmark = pytest.mark.tensorflow
 
 
 def build_flat_model():

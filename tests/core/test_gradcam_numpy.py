@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hemo_core.inference.numpy_gradient.backward import GraphPart
 from hemo_core.inference.numpy_gradient.explainer import HeadGradient, SequenceGradient
 from hemo_core.inference.session import Engine
 
-pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+pytestmark = pytest.mark.tensorflow
 
 LENGTHS = [1, 2, 5, 40]
 WIDTH = 12

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from needs import absent
 
 from hemo_cli.main import cli, run
 from hemo_core.errors import BrokerError, BundleMissing
@@ -189,6 +190,6 @@ def test_the_dashboard_uses_the_data_source_that_is_provisioned():
 )
 def test_the_linter_that_is_there_finds_nothing(tool, arguments):
     if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not on PATH")
+        absent(tool)
     result = subprocess.run([tool, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

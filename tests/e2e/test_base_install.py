@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import absent
 
 from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom
@@ -21,7 +22,7 @@ def base_install() -> Path:
     """The folder of an environment with the wheel and nothing but its base dependencies; `make test` makes one."""
     named = os.environ.get("HEMO_BASE_INSTALL")
     if not named:
-        pytest.skip("needs an environment without extras (HEMO_BASE_INSTALL); `make test` makes one")
+        absent("an environment without extras (HEMO_BASE_INSTALL); `make test` makes one")
     return REPOSITORY / named
 
 

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -24,7 +23,7 @@ from hemo_core.scans.readers import read_scan
 from hemo_worker.outputs.overlay import overlay_png
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "bring-your-model.md"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")]
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
 def commands() -> list[list[str]]:

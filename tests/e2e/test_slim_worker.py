@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
-from jobsite import SLIM, Site, write_series
+from jobsite import ENTRY, SLIM, Site, write_series
 
 from hemo_core.errors import MissingExtra
 from hemo_core.jobs import JobStore
@@ -32,8 +32,8 @@ def alone(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
 @pytest.fixture(scope="module")
 def jobs(alone: Site) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Reports and overlays of the same scans: with TensorFlow, and without."""
-    for job, options in (("full", {}), ("slim", {"entry": SLIM})):
-        with alone.worker(**options) as worker:
+    for job, explainer, entry in (("full", "tf", ENTRY), ("slim", "auto", SLIM)):
+        with alone.worker(f"--explainer={explainer}", entry=entry) as worker:
             assert worker.wait_ready().explainer == {"full": "tf", "slim": "onnx"}[job]
             alone.submit(job, "series")
             assert alone.complete(job).scored == 4

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from findings import three_findings
+from tiny import run_of
 
 from hemo_core.bundle import open_bundle
 from hemo_core.bundle.keras import load_keras, quiet_tensorflow
@@ -18,12 +17,12 @@ from hemo_export.graph import sequence_graph
 from hemo_export.package import export_run
 from hemo_export.submodels import Parts, take_apart
 
-pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture
 def run(tiny_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_bundle.parent / "run", tmp_path / "run"))
+    return run_of(tiny_bundle, tmp_path / "run")
 
 
 def test_each_recurrence_is_one_node_and_nothing_loops(tiny_bundle):

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from hemo_export.release import in_words
 from hemo_export.run_folder import read_run
 from hemo_export.submodels import take_apart
 
-pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+pytestmark = pytest.mark.tensorflow
 
 Plant = Callable[..., GateContext]
 

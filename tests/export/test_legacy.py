@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from hemo_export.legacy.make_run import STATEMENT, Told, bundle_name, make_run
 from hemo_export.package import export_run
 from hemo_export.submodels import take_apart
 
-pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the export extra")
+pytestmark = pytest.mark.tensorflow
 
 
 def pictures(side: int, channels: int = 1) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_auto_tells_how_fast_int8_is_and_keeps_fp32(varied):
 
     kept = Engine(with_figures({"fp32": 2.0, "int8": 1.0}), device="cpu", precision="auto")
     assert kept.precision == "fp32"
-    assert "int8 (2.00 times as fast in the bundle's time_precision)" in kept.reason
+    assert "int8 (2.00 times as fast in the bundle's benchmark)" in kept.reason
 
 
 def test_a_missing_variant_is_refused(varied):

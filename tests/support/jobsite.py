@@ -53,6 +53,7 @@ class Site:
                 *(f"--root={folder.name}={folder}" for folder in (self.folder / "scans").iterdir()),
                 f"--root=out={self.out}",
                 "--device=cpu",
+                "--explainer=onnx",  # starts in a tenth of the time that TensorFlow takes; a later flag wins
                 "--lease=2",
                 "--reconcile=0.5",
                 *arguments,

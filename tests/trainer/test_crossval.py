@@ -15,8 +15,7 @@ from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import load_config
 from hemo_trainer.runs.fold_predictions import slice_key
 
-pytest.importorskip("tensorflow", reason="needs the train extra")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
 CONFIG = """
 name = "phantom-folds"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,7 @@ from hemo_trainer.heatmap_quality.measure import HeatmapPlan, measure_bundle, me
 from hemo_trainer.heatmap_quality.subject import KerasParts, NetworkSubject
 from hemo_trainer.network.model import Network, build_network, build_sequence
 
-pytestmark = pytest.mark.skipif(
-    find_spec("tensorflow") is None or find_spec("matplotlib") is None, reason="needs the train extra"
-)
+pytestmark = pytest.mark.tensorflow
 CONTRACT = InputContract(height=64, width=64)
 PLAN = HeatmapPlan(steps=4, random_orders=1, occluded=6, checked=12, checked_patients=4, seeds=(1, 2))
 

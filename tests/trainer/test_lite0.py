@@ -7,8 +7,7 @@ from hemo_core.bundle.contract import InputContract
 from hemo_trainer.config import Architecture, FitConfig
 from hemo_trainer.network.model import start_network
 
-pytest.importorskip("tensorflow", reason="needs the train extra")
-
+pytestmark = pytest.mark.tensorflow
 CONTRACT = InputContract(height=64, width=64)
 ARCHITECTURE = Architecture(cnn="lite0", top=8, frozen=2, lstm=3, gru=2, dense=4)
 

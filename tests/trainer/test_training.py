@@ -12,8 +12,7 @@ from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import load_config
 
-pytest.importorskip("tensorflow", reason="needs the train extra")
-
+pytestmark = pytest.mark.tensorflow
 CONFIG = """
 name = "phantom-tiny"
 seed = 3
