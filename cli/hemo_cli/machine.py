@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hemo_core.jobs import JobStore, Progress
     from hemo_worker.local import LocalSession
 
-_FILE = "local.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -104,10 +102,10 @@ def run_here(job_dir: Path, machine: Machine, start: Callable[[JobStore], object
 
 def running_broker(job_dir: Path) -> str | None:
     """URL of the private broker that works on a job right now, if one does."""
+    from hemo_core.jobs import layout
     from hemo_core.jobs.private_broker import running_url
-    from hemo_worker.local import STATE_FOLDER
 
-    return running_url(job_dir / STATE_FOLDER)
+    return running_url(job_dir / layout.BROKER)
 
 
 def resume_command(job_dir: Path) -> str:
@@ -153,6 +151,6 @@ def _say_how_to_resume(job_dir: Path, store: JobStore) -> None:
 
 
 def _file(job_dir: Path) -> Path:
-    from hemo_worker.local import STATE_FOLDER
+    from hemo_core.jobs import layout
 
-    return job_dir / STATE_FOLDER / _FILE
+    return job_dir / layout.BROKER / layout.MACHINE

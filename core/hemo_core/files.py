@@ -1,50 +1,70 @@
-"""Files that are whole or absent, whatever is killed and whatever loses power."""
+"""Files that are whole or absent, whatever is killed and whatever loses power. Nothing else writes a file's place."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from hemo_core.errors import SinkError
 
-STAGING = ".staging"
-
 
 @contextmanager
-def replacing(path: Path, staging: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends well, and leaves no trace when it does not.
+def replacing_path(path: Path, staging: Path | None = None) -> Iterator[Path]:
+    """A path to write to; when the block ends well the file there takes the place of ``path``, else it is removed.
 
-    The bytes go to a temporary file in ``staging`` (same file system), are fsynced and renamed over ``path``: POSIX
-    ``rename`` is atomic, so a reader sees the old file or the new one. A process killed in the block leaves its
-    temporary file in ``staging``, never beside the reports. Call :func:`sync_folder` for the name to survive a power
-    cut.
+    The file lies in ``staging`` (same file system, made if absent; None: beside ``path``) under a name with the same
+    endings, is fsynced and renamed over ``path``: POSIX ``rename`` is atomic, so a reader sees the old file or the new
+    one. A process killed in the block leaves its file in ``staging``. Call :func:`sync_folder` for the name to
+    survive a power cut.
 
     Raises:
         SinkError: the disk is full, read-only or gone.
     """
-    temporary = staging / f"{path.name}-{secrets.token_hex(8)}"
+    folder = path.parent if staging is None else staging
+    temporary = folder / f".{secrets.token_hex(8)}-{path.name}"
     try:
         with as_sink_error(path):
-            staging.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            folder.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _sync(temporary, os.O_RDONLY)
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
-def write_durably(path: Path, data: bytes, staging: Path) -> None:
-    """Write ``data`` to ``path``, see :func:`replacing`. A file that holds it already is left alone."""
-    if _holds(path, data):
+@contextmanager
+def replacing(path: Path, staging: Path | None = None) -> Iterator[BinaryIO]:
+    """A binary file to write to, see :func:`replacing_path`."""
+    with replacing_path(path, staging) as temporary, temporary.open("xb") as file:
+        yield file
+
+
+@contextmanager
+def replacing_text(path: Path, staging: Path | None = None, *, errors: str = "strict") -> Iterator[TextIO]:
+    """A UTF-8 file to write to, line ends as they are, see :func:`replacing_path`.
+
+    Args:
+        errors: what becomes of lone surrogates, see :func:`codecs.register_error`.
+    """
+    with (
+        replacing_path(path, staging) as temporary,
+        temporary.open("x", encoding="utf-8", errors=errors, newline="") as file,
+    ):
+        yield file
+
+
+def write_durably(path: Path, data: bytes | str, staging: Path | None = None) -> None:
+    """Write ``data``, text as UTF-8, see :func:`replacing_path`. A file that holds it already is left alone."""
+    content = data.encode() if isinstance(data, str) else data
+    if _holds(path, content):
         return
     with replacing(path, staging) as file:
-        file.write(data)
+        file.write(content)
 
 
 def make_folder(path: Path) -> None:
@@ -59,11 +79,7 @@ def make_folder(path: Path) -> None:
 def sync_folder(path: Path) -> None:
     """Flush the names in a folder to the disk. Raises SinkError."""
     with as_sink_error(path):
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 @contextmanager
@@ -72,9 +88,17 @@ def as_sink_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        hint = "free space or repair the output disk, then resume the job; no scan is lost"
+        hint = "free space or repair the output disk, then run or resume it again; what was there is whole"
         reason = problem.strerror or str(problem)
         raise SinkError(f"cannot write: {reason}", path=str(path), hint=hint) from problem
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -29,8 +28,6 @@ SCHEMA = "hemo-batch/report"
 SCHEMA_VERSION = 1
 PROBABILITY_DIGITS = 6
 LENGTH_DIGITS = 3
-
-_PICTURE_NAME = re.compile(r"slice-[0-9]{3,}\.png")
 
 
 class BundleFacts(Protocol):
@@ -308,7 +305,7 @@ def failed_report(ref: ScanRef, error: HemoError, bundle: BundleFacts | None = N
 
 def rejected_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
     """The report of a scan that discovery turned away: rejected, or failed where it could not even be listed."""
-    reason = ref.rejection or ref.error
+    reason = ref.rejection or ref.failure
     if reason is None:
         raise ValueError(f"{ref.path} was neither rejected nor found unreadable")
     outcome: Outcome = "rejected" if ref.rejection is not None else "failed"
@@ -339,16 +336,6 @@ def report_schema() -> dict[str, Any]:
     """The published JSON Schema (draft 2020-12) of a report."""
     text = resources.files(hemo_core).joinpath("schemas", f"report-{SCHEMA_VERSION}.json").read_text("utf-8")
     return cast("dict[str, Any]", json.loads(text))
-
-
-def picture_name(index: int) -> str:
-    """File name of the overlay of model slice ``index`` (from 0): ``slice-001.png`` for the first."""
-    return f"slice-{index + 1:03d}.png"
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether ``name`` is one that :func:`picture_name` gives; nothing else is written or linked."""
-    return _PICTURE_NAME.fullmatch(name) is not None
 
 
 def _check_probabilities(values: Sequence[float], slices: int, path: str) -> None:

@@ -14,11 +14,11 @@ from PIL import Image
 from pydicom.uid import generate_uid
 from slices import head, slice_dataset, volume_of, write_series, write_slice
 
-from hemo_core.errors import NoInput, ScanError, UsageError
+from hemo_core.errors import JobError, NoInput, ScanError, UsageError
 from hemo_core.phantoms import DicomOptions, Phantom, write_demo, write_dicom, write_localizer, write_nifti, write_png
 from hemo_core.scans.discover import REJECTION_CODES, Discovery, discover, natural_key
 from hemo_core.scans.readers import read_scan
-from hemo_core.scans.scan import ScanRef
+from hemo_core.scans.scan import ScanRef, decode_row, encode_row
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -39,7 +39,7 @@ def rows(root: Path, **settings: object) -> dict[str, ScanRef]:
 
 def codes(refs: Iterable[ScanRef]) -> Counter[str]:
     """How often each rejection or error code occurs; ``scored`` for none."""
-    return Counter(found.code if (found := one.rejection or one.error) else "scored" for one in refs)
+    return Counter(found.code if (found := one.rejection or one.failure) else "scored" for one in refs)
 
 
 def test_series_are_found_by_content_whatever_their_names_and_folders(tmp_path, phantom):
@@ -63,7 +63,7 @@ def test_a_data_set_without_preamble_is_found(tmp_path, phantom):
     assert (tmp_path / "bare").read_bytes()[128:132] != b"DICM"
     found = discover(tmp_path)
     (one,) = list(found)
-    assert one.error is None
+    assert one.failure is None
     assert read_scan(one, found.mount).slices
 
 
@@ -167,7 +167,7 @@ def test_of_a_study_the_plain_soft_axial_head_series_is_chosen(tmp_path, phantom
         "mip": "projection",
         "sr": "not_ct",
     }
-    assert all(one.error is None for one in found.values())
+    assert all(one.failure is None for one in found.values())
     assert found["s/thin"].rejection.reason == "series 'HEAD 5mm' of the same study was chosen"
     assert codes(rows(tmp_path, all_series=True).values())["scored"] == 3
     overridden = rows(tmp_path, overrides=frozenset({"bone_kernel", "not_chosen"}))
@@ -248,8 +248,8 @@ def test_files_of_a_series_that_was_closed_get_an_error_row(tmp_path, phantom):
     for path in files[-3:]:
         path.rename(tmp_path / "b" / path.name)
     found = rows(tmp_path)
-    assert found["a"].error is None
-    assert found["b"].error.code == "late_slice"
+    assert found["a"].failure is None
+    assert found["b"].failure.code == "late_slice"
     assert len(found["b"].files) == 3
 
 
@@ -301,7 +301,7 @@ def test_names_that_are_no_unicode_survive_the_manifest(tmp_path, phantom):
     name = os.fsdecode(b"scan-\xff.png")
     write_png(phantom, tmp_path / "p", [4])[0].rename(tmp_path / name)
     (one,) = list(discover(tmp_path))
-    again = ScanRef.from_json(json.loads(json.dumps(one.to_json())))
+    again = decode_row(json.loads(json.dumps(encode_row(one))), error=JobError)
     assert again == one
     assert read_scan(again, tmp_path).slices
 
@@ -311,7 +311,7 @@ def test_the_demo_folder_ends_as_its_truth_says(tmp_path):
     found = {one.path: one for one in discover(tmp_path)}
     for path, expected in truth.items():
         ref = found[path]
-        actual = "failed" if ref.error else "rejected" if ref.rejection else "scored"
+        actual = "failed" if ref.failure else "rejected" if ref.rejection else "scored"
         if actual == "scored":
             try:
                 read_scan(ref, tmp_path)

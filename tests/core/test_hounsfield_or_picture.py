@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime", reason="needs the worker extra")
 
 
 def read_one(folder: Path, *, group_folders: bool = False) -> Scan:
-    (ref,) = [ref for ref in discover(folder, group_folders=group_folders) if ref.files and not ref.error]
+    (ref,) = [ref for ref in discover(folder, group_folders=group_folders) if ref.files and not ref.failure]
     return read_scan(ref, folder)
 
 

@@ -14,21 +14,20 @@ from hemo_core import wording
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.errors import FileMissing, ReportInvalid, ScoringFailed
 from hemo_core.inference.scoring import FindingScore, ScanScore, score_scan
+from hemo_core.jobs.layout import is_picture_name, picture_name
 from hemo_core.report import (
     EngineFacts,
     Report,
     Shown,
     dump_report,
     failed_report,
-    is_picture_name,
     load_report,
-    picture_name,
     rejected_report,
     report_schema,
     scored_report,
 )
 from hemo_core.scans.preprocess import prepare
-from hemo_core.scans.scan import Geometry, Quality, Rejection, Scan, ScanRef, Slice
+from hemo_core.scans.scan import Cause, Geometry, Quality, Scan, ScanRef, Slice
 
 HOSTILE = "d\u00e9j\u00e0 \"vu\" 'x' \\ \n </script> \udcff\udc80/\u202egnp.dcm"
 VALIDATOR = jsonschema.Draft202012Validator(report_schema())
@@ -73,8 +72,8 @@ def a_report(logits=(-3.0, 2.0, -1.0), spacing=5.0) -> Report:
 
 
 def every_outcome() -> list[Report]:
-    rejected = a_ref(rejection=Rejection("localizer", "a localizer"))
-    unreadable = a_ref(error=Rejection("truncated", "ends early"))
+    rejected = a_ref(rejection=Cause("localizer", "a localizer"))
+    unreadable = a_ref(failure=Cause("truncated", "ends early"))
     missing = FileMissing("gone", path="/mnt/store/a/2.dcm", hint="copy it again")
     return [
         a_report(),

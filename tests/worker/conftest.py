@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from findings import one_finding
 
+from hemo_core import records
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.inference.scoring import score_scan
-from hemo_core.jobs.header import JobHeader
+from hemo_core.jobs import JobHeader, layout
+from hemo_core.jobs.layout import picture_name
 from hemo_core.jobs.rows import write_ignored, write_rows
-from hemo_core.report import EngineFacts, Report, Shown, picture_name, scored_report
+from hemo_core.report import EngineFacts, Report, Shown, scored_report
 from hemo_core.scans.preprocess import Prepared, prepare
 from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 
@@ -72,7 +74,7 @@ class Workshop:
             output_root="out",
             output_path=folder.name,
         )
-        (folder / "job.json").write_text(header.dumps())
+        (folder / layout.HEADER).write_bytes(records.dumps(header))
         write_rows(folder, refs)
         write_ignored(folder, ignored)
         return folder

@@ -19,7 +19,7 @@ from hemo_core.errors import DeviceError, RootNotMounted, SinkError, Truncated
 from hemo_core.inference.session import CnnOutput
 from hemo_core.jobs import JobOptions
 from hemo_core.report import dump_report, report_schema
-from hemo_core.scans.scan import Rejection
+from hemo_core.scans.scan import Cause
 from hemo_worker.metrics import Meter
 from hemo_worker.pipeline import Limits, LoadedModel, Pipeline, Work, positive_slices
 
@@ -158,8 +158,8 @@ def test_a_suspect_flies_alone(run, workshop):
 
 def test_what_discovery_turned_away_is_reported_unread(run, workshop, engine):
     work = [
-        Work(0, 0, workshop.ref(0, rejection=Rejection("localizer", "a scout view"))),
-        Work(1, 0, workshop.ref(1, error=Rejection("late_slice", "came late"))),
+        Work(0, 0, workshop.ref(0, rejection=Cause("localizer", "a scout view"))),
+        Work(1, 0, workshop.ref(1, failure=Cause("late_slice", "came late"))),
         Work(2, 0, workshop.ref(2), poison=True),
     ]
     recorder = run(work, opener=lambda *_, **__: pytest.fail("must not be read"))

@@ -11,8 +11,9 @@ import pytest
 
 from hemo_core import files as durable
 from hemo_core.errors import FileMissing, ReportInvalid, SinkError
+from hemo_core.jobs.layout import scan_folder
 from hemo_core.report import dump_report, failed_report
-from hemo_worker.outputs.scan_files import has_report, read_report, scan_folder, write_scan
+from hemo_worker.outputs.scan_files import has_report, read_report, write_scan
 
 
 def everything(folder: Path) -> dict[str, bytes]:

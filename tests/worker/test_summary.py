@@ -11,7 +11,7 @@ import pytest
 
 from hemo_core.errors import DecodeFailed, JobNotFound, SinkError
 from hemo_core.report import dump_report, failed_report, rejected_report
-from hemo_core.scans.scan import Rejection
+from hemo_core.scans.scan import Cause
 from hemo_core.text import csv_cell, visible
 from hemo_worker.outputs import summary
 from hemo_worker.outputs.scan_files import write_scan
@@ -31,7 +31,7 @@ def job(tmp_path, workshop):
         workshop.ref(1, "a/one slice"),
         workshop.ref(2, "a/none", duplicate_of="0000000000000000"),
         workshop.ref(3, "b/broken.dcm"),
-        workshop.ref(4, "b/scout", rejection=Rejection("localizer", "a localizer")),
+        workshop.ref(4, "b/scout", rejection=Cause("localizer", "a localizer")),
         workshop.ref(5, "b/late"),
     ]
     folder = workshop.job(tmp_path / "job", refs, [("README.txt", "no scan by its name")])

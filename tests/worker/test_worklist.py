@@ -11,7 +11,7 @@ from browsing import opened
 
 from hemo_core.errors import DecodeFailed
 from hemo_core.report import failed_report, rejected_report
-from hemo_core.scans.scan import Rejection
+from hemo_core.scans.scan import Cause
 from hemo_core.wording import STATEMENT
 from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.outputs.scan_page import scan_page
@@ -62,7 +62,7 @@ def job(tmp_path, workshop):
     """Hostile names in every section of the page."""
     refs = [workshop.ref(number, name) for number, name in enumerate(HOSTILE)]
     broken = workshop.ref(20, HOSTILE[0] + "/broken")
-    scout = workshop.ref(21, HOSTILE[1] + "/scout", rejection=Rejection("localizer", HOSTILE[0]))
+    scout = workshop.ref(21, HOSTILE[1] + "/scout", rejection=Cause("localizer", HOSTILE[0]))
     late = workshop.ref(22, HOSTILE[2] + "/late")
     folder = workshop.job(tmp_path / "job", [*refs, broken, scout, late], [(HOSTILE[1], HOSTILE[0])])
     for number, ref in enumerate(refs):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemo_core.errors import BrokerError, JobError, RootNotMounted
-from hemo_core.jobs import HEADER_FILE, Claim, JobHeader, JobRows, JobStore, enqueue
+from hemo_core.jobs import Claim, JobHeader, JobRows, JobStore, enqueue, layout
 from hemo_worker.joblog import JobLog
 from hemo_worker.metrics import Meter
 from hemo_worker.outputs.scan_files import write_scan
@@ -57,7 +57,7 @@ def job_folder(header: JobHeader, settings: WorkerSettings) -> Path:
                 f"the input root {name!r} is not mounted", path=str(settings.roots[name]), hint="no scan was failed"
             )
     folder = settings.roots[header.output_root] / header.output_path
-    if not (folder / HEADER_FILE).is_file():
+    if not (folder / layout.HEADER).is_file():
         raise RootNotMounted(
             f"the job's folder is not there: is the output root {header.output_root!r} mounted?", path=str(folder)
         )

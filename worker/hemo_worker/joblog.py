@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hemo_core.errors import SinkError
-
-LOG_FILE = "job.log"
+from hemo_core.jobs import layout
 
 
 class JobLog:
@@ -22,7 +21,7 @@ class JobLog:
     """
 
     def __init__(self, job_dir: Path) -> None:
-        self.path = job_dir / LOG_FILE
+        self.path = job_dir / layout.LOG
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as problem:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hemo_core.errors import HemoError, JobError, all_errors
-from hemo_core.jobs import JobStore, Progress
+from hemo_core.jobs import JobStore, Progress, layout
 from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.jobs.store import POLL_S
 from hemo_core.processes import die_with_parent
 
-STATE_FOLDER = ".broker"
 READY_S = 180.0
 _STOP_S = 60.0
 
@@ -168,12 +167,14 @@ def local_session(
         BrokerError: another session runs on that folder.
         MissingExtra: there is no Redis server.
     """
-    state = job_dir / STATE_FOLDER
+    state = job_dir / layout.BROKER
     with PrivateBroker(state) as broker:
         store = JobStore(broker.url)
         mounts = [f"--root={name}={path}" for name, path in roots.items()]
         model = [f"--bundle={bundle}"] if bundle is not None else []
-        worker = LocalWorker([f"--broker={broker.url}", *mounts, *model, *arguments], log=log or state / "worker.log")
+        worker = LocalWorker(
+            [f"--broker={broker.url}", *mounts, *model, *arguments], log=log or state / layout.WORKER_LOG
+        )
         try:
             yield LocalSession(broker, store, worker)
         finally:

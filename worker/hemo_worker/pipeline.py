@@ -23,7 +23,8 @@ from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.scoring import ScanScore, score_scan
 from hemo_core.inference.session import Engine
 from hemo_core.jobs import JobOptions
-from hemo_core.report import EngineFacts, Report, Shown, failed_report, picture_name, rejected_report, scored_report
+from hemo_core.jobs.layout import picture_name
+from hemo_core.report import EngineFacts, Report, Shown, failed_report, rejected_report, scored_report
 from hemo_core.scans.preprocess import Prepared, prepare, to_input
 from hemo_core.scans.readers import read_scan
 from hemo_core.scans.scan import Scan, ScanRef
@@ -272,7 +273,7 @@ class _Run:
             return
         for work in admitted:
             flight = _Flight(work, cost=_estimate(work.ref))
-            if work.poison or work.ref.rejection is not None or work.ref.error is not None:
+            if work.poison or work.ref.rejection is not None or work.ref.failure is not None:
                 self._write(flight, lambda flight=flight: self._finish_unread(flight))  # type: ignore[misc]
             else:
                 self.reading[self.readers.submit(self.pipeline.read, flight, self.options)] = flight

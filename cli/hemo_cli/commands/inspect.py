@@ -88,8 +88,8 @@ def _outlook(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[Sca
         "quality": ref.quality,
         "duplicate_of": ref.duplicate_of,
     }
-    if ref.error is not None:
-        return ScanOutlook(**common, would="fail", code=ref.error.code, reason=ref.error.reason), None
+    if ref.failure is not None:
+        return ScanOutlook(**common, would="fail", code=ref.failure.code, reason=ref.failure.reason), None
     if ref.rejection is not None:
         return ScanOutlook(**common, would="reject", code=ref.rejection.code, reason=ref.rejection.reason), None
     try:

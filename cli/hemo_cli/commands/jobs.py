@@ -71,7 +71,9 @@ def exit_of(failed: int) -> int:
 
 def is_complete(job_dir: Path) -> bool:
     """Whether every scan of a job has its report and the summary is written."""
-    return on_disk(job_dir)["open"] == 0 and (job_dir / "summary.csv").is_file()
+    from hemo_core.jobs import layout
+
+    return on_disk(job_dir)["open"] == 0 and (job_dir / layout.SUMMARY).is_file()
 
 
 @contextmanager
@@ -90,8 +92,10 @@ def store_at(url: str) -> Iterator[JobStore]:
 @contextmanager
 def _store_of(job: str, broker: str | None) -> Iterator[tuple[JobStore, str]]:
     """The broker that runs a job, and the job's id. A folder's private broker is found by its lock."""
+    from hemo_core.jobs import layout
+
     url = _running_broker(job, broker)
-    if url is None and (os.sep in job or Path(job).is_dir()) and not (Path(job) / "job.json").is_file():
+    if url is None and (os.sep in job or Path(job).is_dir()) and not (Path(job) / layout.HEADER).is_file():
         raise JobNotFound("no job here", path=job, hint="name the folder that holds job.json")
     if url is None:
         raise JobNotFound(

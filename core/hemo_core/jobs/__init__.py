@@ -1,16 +1,12 @@
 """Jobs: submit, progress, cancel, resume, retry; and what workers need to work them off."""
 
-from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, read_job_header
+from hemo_core.jobs.header import JobHeader, JobOptions, Priority, load_job_header, read_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
-from hemo_core.jobs.rows import IGNORED_FILE, INDEX_FILE, MANIFEST_FILE, JobRows
+from hemo_core.jobs.rows import JobRows
 from hemo_core.jobs.store import POLL_S, Claim, JobStore, Marked
 from hemo_core.jobs.submit import cancel, endings_on_disk, enqueue, new_job_id, resume, retry_failed, submit
 
 __all__ = [
-    "HEADER_FILE",
-    "IGNORED_FILE",
-    "INDEX_FILE",
-    "MANIFEST_FILE",
     "POLL_S",
     "Claim",
     "Ending",
@@ -25,6 +21,7 @@ __all__ = [
     "cancel",
     "endings_on_disk",
     "enqueue",
+    "load_job_header",
     "new_job_id",
     "read_job_header",
     "resume",

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, cast, get_args
+from typing import Literal
 
+from hemo_core import records
 from hemo_core.errors import JobError, JobNotFound
-from hemo_core.inference.precision import PRECISIONS, Precision
+from hemo_core.inference.precision import Precision
+from hemo_core.jobs import layout
 
 Priority = Literal["high", "normal", "low"]
 
 SCHEMA_VERSION = 1
-HEADER_FILE = "job.json"
-_SILENT = (("precision", None), ("unverified_overlays", False))
+_WHAT = "job header"
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -52,6 +51,9 @@ class JobHeader:
         chunk_size: scans in a message; the last chunk may be shorter.
         bundle_name, bundle_version, bundle_digest: the model; only a worker with that very digest touches the job.
         output_root, output_path: its folder, a root's name and a POSIX path below that root.
+
+    Raises:
+        JobError: the id, the path or the numbers make no sense.
     """
 
     job: str
@@ -66,6 +68,7 @@ class JobHeader:
     output_path: str
     options: JobOptions = field(default_factory=JobOptions)
     priority: Priority = "normal"
+    schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         check_job_id(self.job)
@@ -74,10 +77,6 @@ class JobHeader:
             raise JobError(f"output path {self.output_path!r} leaves its root")
         if self.total < 0 or self.chunk_size < 1:
             raise JobError(f"a job of {self.total} scans in chunks of {self.chunk_size} makes no sense")
-        if self.priority not in get_args(Priority):
-            raise JobError(f"unknown priority {self.priority!r}", hint="high, normal or low")
-        if self.options.precision not in (None, *PRECISIONS):
-            raise JobError(f"unknown precision {self.options.precision!r}", hint="fp32, fp16 or int8")
 
     @property
     def chunks(self) -> int:
@@ -89,54 +88,26 @@ class JobHeader:
         first = chunk * self.chunk_size
         return first, min(first + self.chunk_size, self.total)
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        options = asdict(self.options)
-        for name, silent in _SILENT:
-            if options[name] == silent:
-                del options[name]  # workers that do not know the option read the header, too
-        return {**asdict(self), "options": options, "roots": list(self.roots), "schema_version": SCHEMA_VERSION}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> JobHeader:
-        """Inverse of :meth:`to_json`. Raises JobError on a malformed or newer header."""
-        values = dict(data)
-        if values.pop("schema_version", None) != SCHEMA_VERSION:
-            raise JobError(f"job header is not of version {SCHEMA_VERSION}", hint="update hemo-batch")
-        try:
-            values["options"] = JobOptions(**values["options"])
-            values["roots"] = tuple(values["roots"])
-            return cls(**values)
-        except (KeyError, TypeError) as problem:
-            raise JobError(f"malformed job header: {problem}") from problem
-
-    def dumps(self) -> str:
-        """``job.json``."""
-        return json.dumps(self.to_json(), sort_keys=True, indent=2) + "\n"
-
-    @classmethod
-    def loads(cls, text: str | bytes) -> JobHeader:
-        """Inverse of :meth:`dumps`. Raises JobError."""
-        try:
-            data = json.loads(text)
-        except ValueError as problem:
-            raise JobError(f"malformed job header: {problem}") from problem
-        if not isinstance(data, dict):
-            raise JobError("malformed job header: not an object")
-        return cls.from_json(cast("dict[str, Any]", data))
+def load_job_header(text: str | bytes, path: Path | None = None) -> JobHeader:
+    """A header from what :func:`hemo_core.records.dumps` made of it. Raises JobError if it is malformed or newer."""
+    value = records.loads(text, error=JobError, what=_WHAT, path=path)
+    records.check_version(value, (SCHEMA_VERSION,), error=JobError, what=_WHAT, path=path)
+    return records.decode(JobHeader, value, error=JobError, what=_WHAT, path=path)
 
 
 def read_job_header(job_dir: Path) -> JobHeader:
     """The header in a job's folder. Raises JobNotFound, JobError."""
+    path = job_dir / layout.HEADER
     try:
-        text = (job_dir / HEADER_FILE).read_bytes()
+        text = path.read_bytes()
     except OSError as problem:
         raise JobNotFound(
             f"no job here: {problem.strerror}",
             path=str(job_dir),
-            hint="name the folder that holds job.json; a submit that was interrupted has none, submit it again",
+            hint=f"name the folder that holds {layout.HEADER}; a submit that was interrupted has none, submit it again",
         ) from problem
-    return JobHeader.loads(text)
+    return load_job_header(text, path)
 
 
 def check_job_id(job: str) -> str:

@@ -8,21 +8,20 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hemo_core.errors import JobError, JobNotFound, SinkError
-from hemo_core.scans.scan import ScanRef
+from hemo_core import records
+from hemo_core.errors import JobError, JobNotFound
+from hemo_core.files import replacing, replacing_text
+from hemo_core.jobs import layout
+from hemo_core.scans.scan import ScanRef, decode_row, encode_row
 
-MANIFEST_FILE = "manifest.jsonl"
-INDEX_FILE = "manifest.idx"
-IGNORED_FILE = "ignored.csv"
 _OFFSET = struct.Struct("<Q")
-_SCAN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # it names a folder
 
 
 def write_rows(job_dir: Path, refs: Iterable[ScanRef]) -> tuple[int, frozenset[str]]:
@@ -34,87 +33,72 @@ def write_rows(job_dir: Path, refs: Iterable[ScanRef]) -> tuple[int, frozenset[s
     Raises:
         SinkError: the disk refuses.
     """
-    names = (MANIFEST_FILE, INDEX_FILE)
-    rows, roots, offset = 0, set[str](), 0
-    try:
-        with (job_dir / f".{names[0]}.tmp").open("wb") as manifest, (job_dir / f".{names[1]}.tmp").open("wb") as index:
-            index.write(_OFFSET.pack(0))
-            for ref in refs:
-                line = (json.dumps(ref.to_json(), sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
-                manifest.write(line)
-                offset += len(line)
-                index.write(_OFFSET.pack(offset))
-                roots.add(ref.root)
-                rows += 1
-            for stream in (manifest, index):
-                stream.flush()
-                os.fsync(stream.fileno())
-        for name in names:
-            (job_dir / f".{name}.tmp").replace(job_dir / name)
-    except OSError as problem:
-        raise SinkError(f"cannot write the manifest: {problem.strerror}", path=str(job_dir)) from problem
+    rows, roots, offset, staging = 0, set[str](), 0, job_dir / layout.STAGING
+    with (
+        replacing(job_dir / layout.ROWS, staging) as manifest,
+        replacing(job_dir / layout.ROW_OFFSETS, staging) as index,
+    ):
+        index.write(_OFFSET.pack(0))
+        for ref in refs:
+            line = (json.dumps(encode_row(ref), sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
+            manifest.write(line)
+            offset += len(line)
+            index.write(_OFFSET.pack(offset))
+            roots.add(ref.root)
+            rows += 1
     return rows, frozenset(roots)
 
 
-def write_ignored(job_dir: Path, ignored: Iterable[tuple[str, str]]) -> int:
-    """Write ``ignored.csv``: path, reason. Returns the number of rows. Raises SinkError."""
-    temporary = job_dir / f".{IGNORED_FILE}.tmp"
-    rows = 0
-    try:
-        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(("path", "reason"))
-            for path, reason in ignored:
-                writer.writerow((path, reason))
-                rows += 1
-        temporary.replace(job_dir / IGNORED_FILE)
-    except OSError as problem:
-        raise SinkError(f"cannot write {IGNORED_FILE}: {problem.strerror}", path=str(job_dir)) from problem
-    return rows
+def write_ignored(job_dir: Path, ignored: Iterable[tuple[str, str]]) -> None:
+    """Write ``ignored.csv``: path, reason. Raises SinkError."""
+    path = job_dir / layout.IGNORED
+    with replacing_text(path, job_dir / layout.STAGING, errors="backslashreplace") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("path", "reason"))
+        writer.writerows(ignored)
 
 
 class JobRows:
-    """The scans of a job by row number, without reading the whole file. A context manager; safe in threads."""
+    """The scans of a job by row number, without reading the whole file. A context manager; safe in threads.
+
+    Raises:
+        JobNotFound: the folder has no manifest.
+        JobError: when a row is asked for that is not there or is damaged.
+    """
 
     def __init__(self, job_dir: Path) -> None:
-        self.folder = job_dir
-        try:
-            self._rows = os.open(job_dir / MANIFEST_FILE, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as problem:
-            raise JobNotFound(f"no manifest: {problem.strerror}", path=str(job_dir)) from problem
-        try:
-            self._index = os.open(job_dir / INDEX_FILE, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as problem:
-            os.close(self._rows)
-            raise JobNotFound(f"no manifest index: {problem.strerror}", path=str(job_dir)) from problem
-        self._length = os.fstat(self._index).st_size // _OFFSET.size - 1
+        self.path = job_dir / layout.ROWS
+        with ExitStack() as undo:
+            self._rows = _opened(self.path, undo)
+            self._offsets = _opened(job_dir / layout.ROW_OFFSETS, undo)
+            self._cleanup = undo.pop_all()
+        self._length = max(0, os.fstat(self._offsets).st_size // _OFFSET.size - 1)
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, row: int) -> ScanRef:
-        if not 0 <= row < self._length:
-            raise IndexError(row)
-        bounds = os.pread(self._index, 2 * _OFFSET.size, row * _OFFSET.size)
-        first, last = (value for (value,) in _OFFSET.iter_unpack(bounds))
-        line = os.pread(self._rows, last - first, first)
-        try:
-            ref = ScanRef.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError) as problem:
-            raise JobError(f"row {row} of the manifest is damaged: {problem}", path=str(self.folder)) from problem
-        if not _SCAN_ID.fullmatch(ref.scan_id):
-            raise JobError(
-                f"row {row} of the manifest is damaged: {ref.scan_id!r} is no scan id", path=str(self.folder)
-            )
+        what = f"row {row} of the manifest"
+        line = records.loads(self._line(row), error=JobError, what=what, path=self.path)
+        ref = decode_row(line, error=JobError, what=what, path=self.path)
+        if not layout.is_scan_id(ref.scan_id):
+            raise JobError(f"malformed {what}: {ref.scan_id!r} is no scan id", path=str(self.path))
         return ref
 
     def __iter__(self) -> Iterator[ScanRef]:
         return (self[row] for row in range(self._length))
 
+    def _line(self, row: int) -> bytes:
+        if 0 <= row < self._length:
+            pair = os.pread(self._offsets, 2 * _OFFSET.size, row * _OFFSET.size)
+            first, last = (offset for (offset,) in _OFFSET.iter_unpack(pair))
+            if first <= last <= os.fstat(self._rows).st_size:
+                return os.pread(self._rows, last - first, first)
+        raise JobError(f"row {row} is not in the manifest", path=str(self.path), hint="submit the scans as another job")
+
     def close(self) -> None:
         """Give the file descriptors back."""
-        os.close(self._rows)
-        os.close(self._index)
+        self._cleanup.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,3 +107,12 @@ class JobRows:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _opened(path: Path, cleanup: ExitStack) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise JobNotFound(f"the job has no manifest: {problem.strerror}", path=str(path)) from problem
+    cleanup.callback(os.close, descriptor)
+    return descriptor

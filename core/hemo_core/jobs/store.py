@@ -15,9 +15,10 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from hemo_core import records
 from hemo_core.errors import BrokerError, JobExists, JobNotFound
 from hemo_core.jobs import scripts
-from hemo_core.jobs.header import JobHeader
+from hemo_core.jobs.header import JobHeader, load_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
 from hemo_core.jobs.queue import PREFIX, redis_url
 
@@ -174,7 +175,7 @@ class JobStore:
         text = self.client.hget(_key(job), "header")
         if text is None:
             raise _unknown(job)
-        return JobHeader.loads(text)
+        return load_job_header(text)
 
     @_mapped
     def ending(self, job: str, row: int) -> Ending | None:
@@ -203,7 +204,7 @@ class JobStore:
         pipeline.hset(
             keys[0],
             mapping={
-                "header": header.dumps(),
+                "header": records.dumps(header),
                 "state": "running",
                 "total": header.total,
                 "chunk_size": header.chunk_size,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,12 +10,16 @@ from typing import Protocol
 
 import numpy as np
 
-from hemo_core.errors import JobExists, NoInput, SinkError
-from hemo_core.jobs.header import HEADER_FILE, JobHeader, JobOptions, Priority, check_job_id, read_job_header, utc_now
+from hemo_core import records
+from hemo_core.errors import JobExists, NoInput, ReportInvalid
+from hemo_core.files import as_sink_error, make_folder, sync_folder, write_durably
+from hemo_core.jobs import layout
+from hemo_core.jobs.header import JobHeader, JobOptions, Priority, check_job_id, read_job_header, utc_now
 from hemo_core.jobs.progress import Progress
 from hemo_core.jobs.queue import make_app, queue_name, send_chunks
 from hemo_core.jobs.rows import JobRows, write_ignored, write_rows
 from hemo_core.jobs.store import JobStore
+from hemo_core.report import load_report
 from hemo_core.scans.scan import ScanRef
 
 CHUNK_SIZE = 32
@@ -74,14 +76,14 @@ def submit(
         BrokerError: the broker is away; the folder is kept, and ``resume`` goes on from there.
     """
     job = check_job_id(job_dir.name)
-    if (job_dir / HEADER_FILE).exists():
+    if (job_dir / layout.HEADER).exists():
         raise JobExists("this folder already holds a job", path=str(job_dir), hint="resume it, or choose another")
     store.ping()
-    _make_folder(job_dir)
+    make_folder(job_dir)
     total, roots = write_rows(job_dir, refs)
     write_ignored(job_dir, ignored)
     if total == 0:
-        raise NoInput("no scan found", hint=f"{job_dir / 'ignored.csv'} says what was left out and why")
+        raise NoInput("no scan found", hint=f"{job_dir / layout.IGNORED} says what was left out and why")
     header = JobHeader(
         job=job,
         created=utc_now(),
@@ -96,7 +98,8 @@ def submit(
         options=options or JobOptions(),
         priority=priority,
     )
-    _write_whole(job_dir / HEADER_FILE, header.dumps().encode())
+    write_durably(job_dir / layout.HEADER, records.dumps(header), job_dir / layout.STAGING)
+    sync_folder(job_dir)
     store.create(header)
     enqueue(store, header, range(header.chunks))
     return header
@@ -149,7 +152,7 @@ def endings_on_disk(job_dir: Path) -> dict[str, bytes]:
     with JobRows(job_dir) as manifest:
         bits = {name: np.zeros(len(manifest), np.uint8) for name in ("scored", "failed", "rejected")}
         for row, ref in enumerate(manifest):
-            outcome = _outcome(_report_of(job_dir, ref))
+            outcome = _outcome(job_dir, ref)
             if outcome in bits:
                 bits[outcome][row] = 1
     return {name: np.packbits(values).tobytes() for name, values in bits.items()}
@@ -173,40 +176,14 @@ def _reopen(store: JobStore, job_dir: Path, *, failed_too: bool) -> int:
 def _remove_reports(job_dir: Path, rows: Iterable[int]) -> None:
     with JobRows(job_dir) as manifest:
         for row in rows:
-            try:
-                _report_of(job_dir, manifest[row]).unlink(missing_ok=True)
-            except OSError as problem:
-                raise SinkError(f"cannot remove a failed report: {problem.strerror}", path=str(job_dir)) from problem
+            report = layout.report_path(job_dir, manifest[row].scan_id)
+            with as_sink_error(report):
+                report.unlink(missing_ok=True)
 
 
-def _report_of(job_dir: Path, ref: ScanRef) -> Path:
-    return job_dir / "scans" / ref.scan_id / "report.json"
-
-
-def _outcome(report: Path) -> str:
-    """The outcome a report names; empty where there is no whole report."""
+def _outcome(job_dir: Path, ref: ScanRef) -> str:
+    """The outcome that a scan's report names; empty where there is no whole report."""
     try:
-        body = json.loads(report.read_bytes())
-    except (OSError, ValueError):
+        return load_report(layout.report_path(job_dir, ref.scan_id).read_bytes()).outcome
+    except (OSError, ReportInvalid):
         return ""
-    return str(body.get("outcome", "")) if isinstance(body, dict) else ""
-
-
-def _make_folder(job_dir: Path) -> None:
-    try:
-        job_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise SinkError(f"cannot make the job's folder: {problem.strerror}", path=str(job_dir)) from problem
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as problem:
-        raise SinkError(f"cannot write: {problem.strerror}", path=str(path)) from problem

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hemo_core.scans.kernels import is_sharp
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_header import Header
-from hemo_core.scans.scan import Rejection
+from hemo_core.scans.scan import Cause
 from hemo_core.scans.series import Series
 
 NOT_CT = "not_ct"
@@ -74,13 +74,13 @@ _BODY_PARTS = frozenset(
 )
 
 
-def own_rejection(series: Series, overrides: frozenset[str]) -> Rejection | None:
+def own_rejection(series: Series, overrides: frozenset[str]) -> Cause | None:
     """Why a series would not be scored even if it were the only one; None if it could be."""
     header = series.header
     return next((found for found in _reasons(header) if found.code not in overrides), None)
 
 
-def choose(candidates: Sequence[Series], overrides: frozenset[str], *, all_series: bool) -> list[Rejection | None]:
+def choose(candidates: Sequence[Series], overrides: frozenset[str], *, all_series: bool) -> list[Cause | None]:
     """Choose one series of a study. Returns a rejection for each candidate, None for what is scored."""
     if len(candidates) < 2 or all_series:  # noqa: PLR2004 - nothing to choose from
         return [None] * len(candidates)
@@ -89,11 +89,11 @@ def choose(candidates: Sequence[Series], overrides: frozenset[str], *, all_serie
     return [None if verdict is not None and verdict.code in overrides else verdict for verdict in verdicts]
 
 
-def _second(series: Series, best: Series) -> Rejection:
+def _second(series: Series, best: Series) -> Cause:
     name = best.header.description or best.header.series_number or best.key
     if series.slices < _FEW_SLICES <= best.slices:
-        return Rejection(TOO_FEW_SLICES, f"{series.slices} slices; the study has {best.slices} in series {name!r}")
-    return Rejection(NOT_CHOSEN, f"series {name!r} of the same study was chosen")
+        return Cause(TOO_FEW_SLICES, f"{series.slices} slices; the study has {best.slices} in series {name!r}")
+    return Cause(NOT_CHOSEN, f"series {name!r} of the same study was chosen")
 
 
 def _rank(series: Series) -> tuple[bool, bool, bool, bool, float, int, str]:
@@ -112,7 +112,7 @@ def _rank(series: Series) -> tuple[bool, bool, bool, bool, float, int, str]:
     )
 
 
-def _reasons(header: Header) -> list[Rejection]:
+def _reasons(header: Header) -> list[Cause]:
     """All that speaks against a series, most telling first."""
     words = _words(header.description)
     checks = (
@@ -125,7 +125,7 @@ def _reasons(header: Header) -> list[Rejection]:
         (_has_contrast(header, words), CONTRAST, _contrast_reason(header)),
         (is_sharp(header.kernel, header.description), BONE_KERNEL, _kernel_reason(header)),
     )
-    return [Rejection(code, reason) for found, code, reason in checks if found]
+    return [Cause(code, reason) for found, code, reason in checks if found]
 
 
 def _is_capture(header: Header, words: str) -> bool:

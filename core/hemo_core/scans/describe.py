@@ -13,7 +13,7 @@ import numpy as np
 from hemo_core.errors import ScanError
 from hemo_core.scans.readers import read_scan
 from hemo_core.scans.readers.safe_open import open_below
-from hemo_core.scans.scan import Geometry, Rejection, Scan, ScanRef
+from hemo_core.scans.scan import Cause, Geometry, Scan, ScanRef, encode_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class FileDescription:
     frames: int | None = None
     pixels_sha256: str | None = None
     quality: tuple[str, ...] = ()
-    error: Rejection | None = None
+    error: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Description:
     geometry: Geometry | None = None
     quality: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
-    error: Rejection | None = None
+    error: Cause | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready form."""
         return {
-            "scan": self.ref.to_json(),
+            "scan": encode_row(self.ref),
             "files": [asdict(one) for one in self.files],
             "slices": self.slices,
             "units": self.units,
@@ -75,7 +75,7 @@ def describe(ref: ScanRef, mount: Path) -> Description:
     try:
         scan = read_scan(ref, mount)
     except ScanError as error:
-        problem = Rejection(error.code, error.message)
+        problem = Cause(error.code, error.message)
         return Description(ref, describe_files(ref, mount, None), quality=ref.quality, error=problem)
     return Description(
         ref,
@@ -116,7 +116,7 @@ def _describe_file(ref: ScanRef, mount: Path, path: str, scan: Scan | None) -> F
         if ref.kind == "dicom":
             return _describe_dicom(ref, mount, path, size)
     except ScanError as error:
-        return FileDescription(path, size, error=Rejection(error.code, error.message))
+        return FileDescription(path, size, error=Cause(error.code, error.message))
     return _describe_other(path, size, scan)
 
 
@@ -138,7 +138,7 @@ def _describe_dicom(ref: ScanRef, mount: Path, path: str, size: int) -> FileDesc
     try:
         alone = read_dicom(replace(ref, path=path, files=(path,)), mount)
     except ScanError as error:
-        return replace(told, error=Rejection(error.code, error.message))
+        return replace(told, error=Cause(error.code, error.message))
     return replace(told, quality=tuple(code.value for code in pixel_quality(alone)))
 
 

@@ -22,7 +22,7 @@ from hemo_core.errors import LateSlice, NoInput, NoPixels, UsageError
 from hemo_core.scans.choice import REJECTION_CODES, choose, own_rejection
 from hemo_core.scans.ids import IdRegister, id_of_digests, id_of_uids
 from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
-from hemo_core.scans.scan import Rejection, ScanRef
+from hemo_core.scans.scan import Cause, ScanRef
 from hemo_core.scans.series import Member, Series, SeriesTable, layers
 from hemo_core.scans.walk import Entry, EntryKind, top_level
 
@@ -123,7 +123,7 @@ class Discovery(Iterator[ScanRef]):
             elif isinstance(found, Ignored):
                 self.ignored.add(found.path, found.reason)
             elif isinstance(found, Failed):
-                yield self._row(found.scan_id, [found.path], kind=found.kind, error=found.error)
+                yield self._row(found.scan_id, [found.path], kind=found.kind, failure=found.failure)
             elif self._group_folders and found.kind == "image":
                 pictures.append(found)
             else:
@@ -153,29 +153,29 @@ class Discovery(Iterator[ScanRef]):
 
     def _study_rows(self, study: Sequence[Series]) -> Iterator[ScanRef]:
         """Rows of all series of one study."""
-        verdicts: dict[str, Rejection | None] = {one.key: own_rejection(one, self._overrides) for one in study}
+        verdicts: dict[str, Cause | None] = {one.key: own_rejection(one, self._overrides) for one in study}
         candidates = [one for one in study if verdicts[one.key] is None and one.header.has_pixels]
         chosen = choose(candidates, self._overrides, all_series=self._all_series)
         verdicts |= {one.key: verdict for one, verdict in zip(candidates, chosen, strict=True)}
         for series in study:
             yield from self._series_rows(series, verdicts[series.key])
 
-    def _series_rows(self, series: Series, rejection: Rejection | None) -> Iterator[ScanRef]:
+    def _series_rows(self, series: Series, rejection: Cause | None) -> Iterator[ScanRef]:
         """One row for a series, and one for each whole copy of it."""
         number = hash(series.key)
         late = number in self._closed
         self._closed.add(number)
         for layer in layers(series.members):
             scan_id = id_of_uids(member.sop_uid for member in layer)
-            error = _late(layer) if late and scan_id not in self._ids else None
-            if error is None and rejection is None and not series.header.has_pixels:
-                error = Rejection(NoPixels.code, f"a {series.header.modality or 'DICOM'} object without pixel data")
+            failure = _late(layer) if late and scan_id not in self._ids else None
+            if failure is None and rejection is None and not series.header.has_pixels:
+                failure = Cause(NoPixels.code, f"a {series.header.modality or 'DICOM'} object without pixel data")
             yield self._row(
                 scan_id,
                 [member.path for member in layer],
                 kind="dicom",
-                error=error,
-                rejection=None if error else rejection,
+                failure=failure,
+                rejection=None if failure else rejection,
                 series=series,
             )
 
@@ -185,8 +185,8 @@ class Discovery(Iterator[ScanRef]):
         files: Sequence[str],
         *,
         kind: str,
-        error: Rejection | None = None,
-        rejection: Rejection | None = None,
+        failure: Cause | None = None,
+        rejection: Cause | None = None,
         series: Series | None = None,
     ) -> ScanRef:
         unique, duplicate_of = self._ids.unique(scan_id)
@@ -202,7 +202,7 @@ class Discovery(Iterator[ScanRef]):
             series_description=(header.description or None) if header else None,
             duplicate_of=duplicate_of,
             rejection=rejection,
-            error=error,
+            failure=failure,
             quality=series.quality if series else (),
         )
 
@@ -241,13 +241,13 @@ def _same_folder(picture: FoundFile, found: Found) -> bool:
     return path.rpartition("/")[0] == picture.path.rpartition("/")[0]
 
 
-def _late(members: Sequence[Member]) -> Rejection:
+def _late(members: Sequence[Member]) -> Cause:
     count = len(members)
     reason = (
         f"{count} files of a series whose other files lie in another top-level folder, and which is closed already; "
         "put all files of a series below one top-level folder"
     )
-    return Rejection(LateSlice.code, reason)
+    return Cause(LateSlice.code, reason)
 
 
 def _common_path(files: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from hemo_core.scans.ids import digest_of, id_of_path
 from hemo_core.scans.readers.dicom_header import Header, read_dicom_header
 from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
-from hemo_core.scans.scan import Rejection, SourceKind
+from hemo_core.scans.scan import Cause, SourceKind
 from hemo_core.scans.walk import Entry, EntryKind
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
@@ -47,7 +47,7 @@ class Failed:
 
     path: str
     kind: SourceKind
-    error: Rejection
+    failure: Cause
     scan_id: str
 
 
@@ -137,7 +137,7 @@ def _dicom(stream: BinaryIO, entry: Entry) -> Found:
 def _failed(entry: Entry, error: ScanError, digest: str | None = None) -> Failed:
     scan_id = digest[:16] if digest else id_of_path(entry.path)
     reason = error.message if error.hint is None else f"{error.message} ({error.hint})"
-    return Failed(entry.path, _kind_by_name(entry.name), Rejection(error.code, reason), scan_id)
+    return Failed(entry.path, _kind_by_name(entry.name), Cause(error.code, reason), scan_id)
 
 
 def _kind_by_name(name: str) -> SourceKind:

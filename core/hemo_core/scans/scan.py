@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from hemo_core import records
+from hemo_core.errors import HemoError
 
 Pixels: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 Units = Literal["hu", "grey8"]
@@ -83,8 +87,12 @@ class Geometry:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a series or file is not scored."""
+class Cause:
+    """Why a series or file is not scored.
+
+    Attributes:
+        code: of :mod:`hemo_core.errors`, or of the rule that turned it away.
+    """
 
     code: str
     reason: str
@@ -99,7 +107,7 @@ class ScanRef:
         root: name of the input root (a worker maps it to a mount point).
         path: what a person would call the scan, relative to the root: the file, or the folder that holds the series.
         files: its files, relative to the root, in no particular order for DICOM, in slice order for picture folders.
-        error: discovery already knows that it cannot be read; it gets a failed row.
+        failure: discovery already knows that it cannot be read; it gets a failed row.
         rejection: it can be read but must not be scored (localizer, bone kernel …); it gets a rejected row.
     """
 
@@ -112,38 +120,22 @@ class ScanRef:
     series_uid: str | None = None
     series_description: str | None = None
     duplicate_of: str | None = None
-    rejection: Rejection | None = None
-    error: Rejection | None = None
+    rejection: Cause | None = None
+    failure: Cause | None = None
     quality: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """The manifest row, JSON-ready."""
-        row: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
-        row["files"], row["quality"] = list(self.files), list(self.quality)
-        for name in ("rejection", "error"):
-            value: Rejection | None = getattr(self, name)
-            row[name] = None if value is None else {"code": value.code, "reason": value.reason}
-        return row
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> ScanRef:
-        """Inverse of :meth:`to_json`."""
-        values: dict[str, Any] = {name: row[name] for name in _PLAIN}
-        for name in ("rejection", "error"):
-            values[name] = None if row[name] is None else Rejection(**row[name])
-        return cls(files=tuple(row["files"]), quality=tuple(row["quality"]), **values)
+def encode_row(ref: ScanRef) -> dict[str, Any]:
+    """A row of a job's manifest, JSON-ready. There ``failure`` is called ``error``, as it always was."""
+    row: dict[str, Any] = records.encode(ref)
+    row["error"] = row.pop("failure")
+    return row
 
 
-_PLAIN = (
-    "scan_id",
-    "root",
-    "path",
-    "kind",
-    "study_uid",
-    "series_uid",
-    "series_description",
-    "duplicate_of",
-)
+def decode_row(row: object, *, error: type[HemoError], what: str = "scan", path: Path | None = None) -> ScanRef:
+    """Inverse of :func:`encode_row`. Raises ``error``, naming the field."""
+    named = {**row, "failure": row.get("error")} if isinstance(row, dict) else row
+    return records.decode(ScanRef, named, error=error, what=what, path=path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

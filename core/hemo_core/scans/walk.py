@@ -20,7 +20,7 @@ class EntryKind(Enum):
     JOB = "job"
 
 
-_OF_A_JOB = frozenset({"job.json", "manifest.jsonl"})
+JOB_FILES = ("job.json", "manifest.jsonl")  # a folder that holds both is a job's
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _list(root: Path, folder: str) -> tuple[list[Entry], list[str]]:
                     entries.append(Entry(path, kind))
     except OSError as error:
         entries.append(Entry(folder or ".", EntryKind.UNREADABLE, error.strerror or "cannot be listed"))
-    if {entry.name for entry in entries} >= _OF_A_JOB:
+    if {entry.name for entry in entries}.issuperset(JOB_FILES):
         return [Entry(folder or ".", EntryKind.JOB)], []
     if folder and not entries and not folders:
         return [Entry(folder, EntryKind.EMPTY)], []

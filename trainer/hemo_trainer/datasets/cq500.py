@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hemo_core.errors import FileMissing
-from hemo_core.scans.scan import ScanRef
+from hemo_core.errors import DatasetError, FileMissing
+from hemo_core.scans.scan import ScanRef, decode_row, encode_row
 from hemo_trainer.datasets.index import Place, in_order, index_dicom, remembered, spacing_of
 from hemo_trainer.datasets.reading import Reading, UnusableFile
 from hemo_trainer.datasets.record import SliceRecord
@@ -55,7 +55,7 @@ def read_cq500(folder: Path, source: str, cache: Path | None = None) -> Reading:
 
 
 def _usable(refs: Sequence[ScanRef]) -> ScanRef | None:
-    return next((ref for ref in refs if ref.rejection is None and ref.error is None), None)
+    return next((ref for ref in refs if ref.rejection is None and ref.failure is None), None)
 
 
 def _number(name: str) -> str:
@@ -72,12 +72,12 @@ def _refs(folder: Path, cache: Path | None) -> dict[str, list[ScanRef]]:
     from hemo_core.scans.discover import discover
 
     def find() -> list[dict[str, Any]]:
-        return [ref.to_json() for ref in discover(folder) if ref.kind == "dicom"]
+        return [encode_row(ref) for ref in discover(folder) if ref.kind == "dicom"]
 
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     found: defaultdict[str, list[ScanRef]] = defaultdict(list)
     for row in remembered(cache, "series", files, find):
-        ref = ScanRef.from_json(row)
+        ref = decode_row(row, error=DatasetError)
         found[_number(ref.files[0])].append(ref)
     return found
 
@@ -86,7 +86,7 @@ def _why_none(number: str, refs: Sequence[ScanRef], folder: Path) -> UnusableFil
     name = f"CQ500-CT-{number}"
     if not refs:
         return UnusableFile(name, FileMissing.code, f"{TABLE} names it, but no DICOM series of it is below {folder}")
-    why = {found.code: found.reason for ref in refs if (found := ref.error or ref.rejection) is not None}
+    why = {found.code: found.reason for ref in refs if (found := ref.failure or ref.rejection) is not None}
     return UnusableFile(
         name, next(iter(why)), f"none of its {len(refs)} series can be scored: {'; '.join(why.values())}"
     )

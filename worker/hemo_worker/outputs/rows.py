@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from hemo_core.errors import ReportInvalid
-from hemo_core.jobs.rows import JobRows
-from hemo_core.report import Report, is_picture_name
+from hemo_core.jobs import JobRows, layout
+from hemo_core.report import Report
 from hemo_core.scans.scan import ScanRef
-from hemo_worker.outputs.scan_files import PAGE, REPORT, SCANS, read_report
+from hemo_worker.outputs.scan_files import read_report
 
 Ending = Literal["scored", "rejected", "failed", "cancelled", "open"]
 
@@ -74,11 +74,11 @@ def rows(job_dir: Path, *, finished: bool) -> Iterator[Row]:
 
 def _row(job_dir: Path, number: int, ref: ScanRef, unreported: Ending) -> Row:
     row = Row(number, ref.scan_id, ref.path, ref.kind, unreported, quality=ref.quality, duplicate_of=ref.duplicate_of)
-    place = f"{SCANS}/{ref.scan_id}"
+    place = f"{layout.SCANS}/{ref.scan_id}"
     try:
         report = read_report(job_dir, ref.scan_id)
     except ReportInvalid as problem:
-        found = f"{place}/{REPORT}"
+        found = f"{place}/{layout.REPORT}"
         return replace(
             row, outcome="failed", code=problem.code, message=problem.message, hint=problem.hint, report=found
         )
@@ -86,14 +86,14 @@ def _row(job_dir: Path, number: int, ref: ScanRef, unreported: Ending) -> Row:
 
 
 def _reported(row: Row, report: Report, place: str) -> Row:
-    shown = [item for item in report.slices if item.picture is not None and is_picture_name(item.picture)]
+    shown = [item for item in report.slices if item.picture is not None and layout.is_picture_name(item.picture)]
     best = max(shown, key=lambda item: item.probability, default=None)
     row = replace(
         row,
         outcome=report.outcome,
         quality=tuple(item.code for item in report.quality),
-        report=f"{place}/{REPORT}",
-        page=f"{place}/{PAGE}" if report.outcome == "scored" else None,
+        report=f"{place}/{layout.REPORT}",
+        page=f"{place}/{layout.SCAN_PAGE}" if report.outcome == "scored" else None,
         picture=None if best is None else f"{place}/{best.picture}",
         label=report.label,
         probability=report.probability,

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import csv
 import heapq
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TextIO
 
-from hemo_core.files import STAGING, replacing, sync_folder, write_durably
-from hemo_core.jobs.header import read_job_header
+from hemo_core.files import replacing_text, sync_folder, write_durably
+from hemo_core.jobs import layout, read_job_header
 from hemo_core.text import csv_cell
 from hemo_worker.outputs.rows import Row, rows
 from hemo_worker.outputs.worklist import Listing, worklist_page
 
-SUMMARY_FILE = "summary.csv"
-PAGE_FILE = "index.html"
 COLUMNS = (
     "path",
     "scan_id",
@@ -106,9 +103,9 @@ def summarise(job_dir: Path, *, finished: bool = True) -> Summary:
         JobNotFound, JobError: the folder holds no readable job.
     """
     header = read_job_header(job_dir)
-    staging, table, page = job_dir / STAGING, job_dir / SUMMARY_FILE, job_dir / PAGE_FILE
+    staging, table, page = job_dir / layout.STAGING, job_dir / layout.SUMMARY, job_dir / layout.WORKLIST
     seen = _Collector()
-    with replacing(table, staging) as file:
+    with replacing_text(table, staging) as file:
         _write_table(file, seen.watch(rows(job_dir, finished=finished)))
     listing = Listing(
         header=header,
@@ -125,14 +122,11 @@ def summarise(job_dir: Path, *, finished: bool = True) -> Summary:
     return Summary(seen.outcomes.total(), listing.outcomes, listing.labels, listing.codes, table, page)
 
 
-def _write_table(file: BinaryIO, stream: Iterable[Row]) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+def _write_table(file: TextIO, stream: Iterable[Row]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in stream:
         writer.writerow(_cells(row))
-    text.flush()
-    text.detach()
 
 
 def _cells(row: Row) -> list[str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hemo_core
-from hemo_core.jobs.header import JobHeader
-from hemo_core.jobs.rows import IGNORED_FILE
+from hemo_core.jobs import JobHeader, layout
 from hemo_core.pages import render
 from hemo_core.scans.scan import Quality
 from hemo_core.wording import LABEL_TEXT, OUTCOME_TEXT, QUALITY_TEXT, STATEMENT
@@ -63,7 +62,7 @@ def worklist_page(job_dir: Path, listing: Listing) -> bytes:
         tiles=_tiles(listing, ignored["total"]),
         sections=[_section(name, listing) for name in _TITLES if listing.outcomes.get(name)],
         ignored=ignored,
-        ignored_file=IGNORED_FILE,
+        ignored_file=layout.IGNORED,
         data=_data(listing),
     )
 
@@ -99,7 +98,7 @@ def _section(name: str, listing: Listing) -> dict[str, Any]:
 def _ignored(job_dir: Path) -> dict[str, Any]:
     """How many files were ignored, and the first of them."""
     try:
-        with (job_dir / IGNORED_FILE).open(encoding="utf-8", newline="") as file:
+        with (job_dir / layout.IGNORED).open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             first = list(islice(reader, _IGNORED_ROWS))
             return {"rows": first, "total": len(first) + sum(1 for _ in reader)}
