@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from importlib import resources
 from string import Template
@@ -31,6 +32,12 @@ def csv_cell(text: str) -> str:
     """The text for a CSV cell that a spreadsheet must not take for a formula (OWASP, CSV injection)."""
     shown = visible(text)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``slice 10`` after ``slice 9``: the order of pictures, in training and in scoring alike."""
+    parts = re.split(r"(\d+)", text.lower())
+    return (*((0, int(part)) if part.isdecimal() else (1, part) for part in parts), (1, text))
 
 
 def fill(template: str, **values: str | float) -> Html:

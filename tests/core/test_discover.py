@@ -16,7 +16,7 @@ from slices import head, slice_dataset, volume_of, write_series, write_slice
 
 from hemo_core.errors import JobError, NoInput, ScanError, UsageError
 from hemo_core.phantoms import DicomOptions, Phantom, write_demo, write_dicom, write_localizer, write_nifti, write_png
-from hemo_core.scans.discover import REJECTION_CODES, Discovery, discover, natural_key
+from hemo_core.scans.discover import REJECTION_CODES, Discovery, discover
 from hemo_core.scans.readers import read_scan
 from hemo_core.scans.scan import ScanRef, decode_row, encode_row
 
@@ -262,10 +262,6 @@ def test_pictures_of_a_folder_become_one_scan_in_natural_order_on_request(tmp_pa
     found = rows(tmp_path, group_folders=True)
     assert found["p1"].files == ("p1/Slice1.png", "p1/slice9.png", "p1/slice10.png")
     assert set(found) == {"p1", next(path for path in found if path.startswith("p2"))}
-
-
-def test_natural_order_puts_ten_after_nine():
-    assert sorted(["a10", "a9", "A1", "a09", "b"], key=natural_key) == ["A1", "a09", "a9", "a10", "b"]
 
 
 def test_one_file_is_an_input_too(tmp_path, phantom):

@@ -96,11 +96,26 @@ def test_every_patient_but_the_test_sides_is_scored_once_by_a_model_that_never_s
     expected = {r.patient_key for side in ("train", "val") for r in data.sides[side] if r.source == "ward"}
     dealt = json.loads((folds / "crossval.json").read_text())["folds"]
     assert sorted(patient for fold in dealt for patient in fold) == sorted(expected)
-    predictions = read_predictions(folds, data)
+    predictions = read_predictions(folds, read, data)
     assert sorted(one.records[0].patient_key for one in predictions) == sorted(expected)
     assert all(np.isfinite(one.logits).all() for one in predictions)
-    flipped = read_predictions(folds, data, "flipped")
+    flipped = read_predictions(folds, read, data, "flipped")
     assert not all(np.array_equal(a.logits, b.logits) for a, b in zip(predictions, flipped, strict=True))
+
+
+def test_folds_of_another_number_or_configuration_are_not_mixed_in(config: Path, folds: Path, tmp_path: Path):
+    from hemo_trainer.runs.crossval import cross_validate
+    from hemo_trainer.runs.refit import refit
+
+    cache = config.parent / "cache"
+    with pytest.raises(TrainingError, match=r"options.folds was 3, is 4"):
+        cross_validate(config, folds, cache=cache, folds=4, ablate=True)
+    edited = config.with_name("edited.toml")
+    edited.write_text(CONFIG.replace("epochs = 2", "epochs = 1"), encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"config.fit.epochs was 2, is 1"):
+        cross_validate(edited, folds, cache=cache, folds=3, ablate=True)
+    with pytest.raises(TrainingError, match=r"config.fit.epochs was 2, is 1"):
+        refit(edited, tmp_path / "refit", crossval=folds, cache=cache)
 
 
 def test_the_ablation_gives_each_kind_its_figure_and_its_difference_to_the_cnn_alone(config: Path, folds: Path):
@@ -166,9 +181,13 @@ def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: P
     keys = np.array([slice_key(record) for record in test])
     wild = {name: np.full(len(test), 50.0) for name in columns}
     np.savez(path, **{name: np.concatenate([columns[name], {**wild, "key": keys}[name]]) for name in columns})
-    assert len(read_predictions(copy, data)) > len(read_predictions(folds, data))
+    described = json.loads((copy / "crossval.json").read_text())
+    described["folds"][0] += sorted({record.patient_key for record in test})
+    (copy / "crossval.json").write_text(json.dumps(described))
+    assert len(read_predictions(copy, read, data)) > len(read_predictions(folds, read, data))
     run.mkdir()
-    shutil.copyfile(config.parent / "refit" / "model.weights.h5", run / "model.weights.h5")
+    for name in ("model.weights.h5", "recipe.json"):
+        shutil.copyfile(config.parent / "refit" / name, run / name)
     refit(config, run, crossval=copy, cache=config.parent / "cache")
     found, expected = (json.loads((one / "run.json").read_text()) for one in (run, config.parent / "refit"))
     assert found["scoring"] == expected["scoring"]

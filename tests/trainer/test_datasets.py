@@ -1,5 +1,7 @@
 """Each adapter on phantoms in its layout: the same rows, and the same pixels as a picture of the same slice."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,12 @@ from layouts import (
 )
 
 from hemo_core.bundle.contract import InputContract
-from hemo_core.errors import DatasetError
+from hemo_core.errors import DatasetError, SettingsError
 from hemo_core.phantoms import write_dicom, write_nifti, write_png
-from hemo_trainer.config import DataSource, Layout
-from hemo_trainer.data.cache import cached_slices, prepared_picture, readable_slices
+from hemo_trainer.config import DataSource, Layout, SplitConfig, load_config, named_sources
+from hemo_trainer.data.cache import cached_slices, pixels_key, prepared_picture, readable_slices
 from hemo_trainer.data.pictures import mask_of
+from hemo_trainer.data.prepared import load_sources
 from hemo_trainer.datasets import read_dataset, read_source
 from hemo_trainer.datasets.detect import detect_source
 from hemo_trainer.datasets.record import SliceRecord, by_series, exam_label, fingerprint
@@ -184,6 +187,51 @@ def test_the_fingerprint_of_plain_pictures_is_that_of_earlier_versions(tmp_path:
     found = fingerprint([SliceRecord("ward", "p", 2, path, 1)])
     assert found == "c5b34671706c03ef4094bf23cd3e9cc6d38eebac6195411f90ef0dc35c343f5d"
     assert fingerprint([SliceRecord("ward", "p", 2, path, 1, frame=0)]) != found
+
+
+def test_pixels_are_kept_by_the_bytes_of_the_files_whatever_is_labelled(tmp_path: Path):
+    write_plain(tmp_path / "ward", QUIET, "p1")
+    records = read_source(DataSource("folder", str(tmp_path / "ward")))
+    cache = tmp_path / "cache"
+    before = pixels_key(records, CONTRACT, cache)
+    relabelled = [replace(record, label=1 - record.label, patient="other") for record in records]
+    assert pixels_key(relabelled, CONTRACT, cache) == before
+    path, times = records[2].path, records[2].path.stat()
+    changed = bytearray(path.read_bytes())
+    changed[-20] ^= 1
+    path.write_bytes(changed)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_size == times.st_size
+    assert pixels_key(records, CONTRACT, cache) != before
+
+
+def test_pixels_that_another_version_prepared_are_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_plain(tmp_path / "ward", QUIET, "p1")
+    records = read_source(DataSource("folder", str(tmp_path / "ward")))
+    before = pixels_key(records, CONTRACT, tmp_path / "cache")
+    monkeypatch.setattr("hemo_trainer.data.cache.VERSION", -1)
+    assert pixels_key(records, CONTRACT, tmp_path / "cache") != before
+
+
+def test_two_sources_of_one_layout_stand_side_by_side(tmp_path: Path):
+    for ward, phantom in (("north/ich", BLEEDS), ("south/ich", QUIET)):
+        write_physionet(tmp_path / ward, [phantom])
+    config = tmp_path / "two.toml"
+    config.write_text("".join(f'[[sources]]\nlayout = "ct-ich"\npath = "{ward}/ich"\n' for ward in ("north", "south")))
+    names = [source.name for source in load_config(config).sources]
+    assert names == ["ct-ich", "ct-ich-ich"]
+    data = load_sources(load_config(config).sources, SplitConfig(), CONTRACT, tmp_path / "cache")
+    assert {record.patient_key for record in data.records} == {"ct-ich/049", "ct-ich-ich/049"}
+
+
+def test_a_source_keeps_the_name_it_is_given_and_no_two_have_one():
+    one, other = DataSource("folder", "/a/ward", "mine"), DataSource("folder", "/b/ward")
+    assert [source.name for source in named_sources([one, other])] == ["mine", "ward"]
+    assert [source.name for source in named_sources([other, replace(one, name="")])] == ["ward", "folder-ward"]
+    with pytest.raises(SettingsError, match="two sources are named 'mine'"):
+        named_sources([one, replace(other, name="mine")])
+    with pytest.raises(SettingsError, match="/b/ward: is a source twice"):
+        named_sources([other, replace(other, name="again")])
 
 
 def test_unknown_places_are_refused(tmp_path: Path):

@@ -1,12 +1,15 @@
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hemo_core.errors import DatasetError, PatientLeak, SettingsError
+from hemo_core.scans.discover import discover
 from hemo_trainer.config import SplitConfig
 from hemo_trainer.data.split import k_folds, refuse_leaks, split_hash, split_records
 from hemo_trainer.datasets.folder import read_folder
-from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.datasets.record import SliceRecord, by_series
 
 
 def record(patient: str, order: int = 0, label: int = 0, split=None) -> SliceRecord:
@@ -83,11 +86,24 @@ def test_plain_folders_name_patients_by_sub_folder_over_both_classes(tmp_path: P
         path.touch()
     records = read_folder(tmp_path, "ward")
     assert [(r.patient, r.path.name, r.label, r.single) for r in records] == [
-        ("p1", "2.png", 1, False),
-        ("p1", "10.png", 1, False),
         ("Normal/loose.jpg", "loose.jpg", 0, True),
         ("p1", "1.png", 0, False),
+        ("p1", "2.png", 1, False),
+        ("p1", "10.png", 1, False),
     ]
+
+
+def test_training_orders_the_pictures_of_a_patient_as_scoring_does(tmp_path: Path):
+    names = ["slice 10.png", "Slice 010.png", "slice 9.png", "slice \u0663.png", "slice \u00b2.png", "1\u00b2.png"]
+    for number, name in enumerate(names):
+        path = tmp_path / "ward" / ("Hemorrhage" if number % 2 else "Normal") / "p1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (64, 64), number).save(path)
+        (tmp_path / "scans" / "p1").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, tmp_path / "scans" / "p1" / name)
+    (scored,) = discover(tmp_path / "scans", group_folders=True)
+    (trained,) = by_series(read_folder(tmp_path / "ward", "ward"))
+    assert [record.path.name for record in trained] == [Path(name).name for name in scored.files]
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path):
@@ -98,9 +114,9 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path):
 def test_the_public_pack_has_the_counts_its_readme_states(real_data: Path):
     from hemo_trainer.datasets.pack import read_series_pack, read_single_slices
 
-    ich = read_series_pack(real_data / "ct-ich", "ct-ich")
+    ich = read_series_pack(real_data / "ct-ich", "ct-ich", "ct-ich")
     assert (len(ich), sum(r.label for r in ich), len({r.patient for r in ich})) == (2501, 318, 82)
-    phe = read_series_pack(real_data / "phe-sich", "phe-sich")
+    phe = read_series_pack(real_data / "phe-sich", "phe-sich", "phe-sich")
     assert (len(phe), sum(r.label for r in phe), len({r.patient for r in phe})) == (2624, 552, 90)
     singles = read_single_slices(real_data / "rsna-slices", "rsna-slices")
     assert (len(singles), sum(r.label for r in singles), {r.split for r in singles}) == (3260, 459, {"train"})

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hemo_core.bundle.contract import Window
-from hemo_core.errors import DatasetError, SettingsError, TrainingError
+from hemo_core.errors import DatasetError, TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window
-from hemo_trainer.config import load_config
 
 pytestmark = pytest.mark.tensorflow
+
 CONFIG = """
 name = "phantom-tiny"
 seed = 3
@@ -115,6 +115,10 @@ def test_a_stopped_run_resumes_to_the_same_numbers_as_an_undisturbed_one(
         patch.setattr(fit, "redraw_curves", stop)
         with pytest.raises(StoppedError):
             fit.train(phantom_config, out)
+    edited = phantom_config.with_name("edited.toml")
+    edited.write_text(CONFIG.replace("steps = 3", "steps = 4"), encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"config\.fit\.steps was 3, is 4"):
+        fit.train(edited, out, resume=True)
     fit.train(phantom_config, out, resume=True)
     for resumed, undisturbed in zip(rows(out), rows(run), strict=True):
         numbers = {name: float(value) for name, value in undisturbed.items()}
@@ -157,18 +161,6 @@ def test_padding_changes_no_logit_of_a_masked_sequence():
     z = alone[0][:, 0].astype(np.float64)
     assert together["scan"][0, 0] == pytest.approx((z * np.exp(z)).sum() / np.exp(z).sum(), abs=1e-6)
     assert together["scan"][1, 0] == pytest.approx(float(alone[1][0, 0]), abs=1e-6)
-
-
-def test_unusable_configurations_say_what_is_wrong(tmp_path: Path):
-    path = tmp_path / "bad.toml"
-    path.write_text('[[sources]]\nlayout = "folder"\npath = "x"\n[fit]\nepoch = 3\n')
-    with pytest.raises(SettingsError, match=r"unknown key 'epoch' for FitConfig.*known: .*epochs"):
-        load_config(path)
-    path.write_text("name = 3\n")
-    with pytest.raises(SettingsError, match="names no data"):
-        load_config(path)
-    with pytest.raises(SettingsError, match="cannot be read as TOML"):
-        load_config(tmp_path / "absent.toml")
 
 
 def test_a_used_run_folder_and_missing_data_are_refused(run: Path, phantom_config: Path, tmp_path: Path):

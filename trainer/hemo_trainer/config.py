@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hemo_core.bundle.contract import InputContract, Window
+from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import SettingsError
+from hemo_core.records import decode
 
 Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "rsna-2019", "cq500", "csv", "folder"]
-_Section = TypeVar("_Section")
+_NAMED_BY_PLACE = ("csv", "folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class DataSource:
     Attributes:
         layout: how the folder is organised; names the adapter in :mod:`hemo_trainer.datasets`.
         path: the folder, or for ``csv`` the table; relative paths are relative to the TOML file.
+        name: what its records, and so its patients, are called after; empty for one that :func:`named_sources` gives.
         share: relative weight of this source when a batch is drawn.
         train_only: never score it (its patients are unknown).
         skip_unreadable: leave missing and unreadable files out, and say so, instead of refusing to start.
@@ -59,6 +63,7 @@ class DataSource:
 
     layout: Layout
     path: str
+    name: str = ""
     share: float = 1.0
     train_only: bool = False
     skip_unreadable: bool = False
@@ -226,63 +231,73 @@ def load_config(path: Path) -> TrainConfig:
     """Read a TOML file.
 
     Raises:
-        SettingsError: no such file, not TOML, an unknown key, a value of the wrong type, or no data source.
+        SettingsError: no such file, not TOML, an unknown key or name (with the nearest right one), a value of the wrong
+            type, or no data source.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot be read as TOML: {error}", path=str(path)) from error
-    return _parse(data, path)
-
-
-def _parse(data: Mapping[str, Any], path: Path) -> TrainConfig:
-    sections = {"input", "split", "architecture", "batch", "augment", "lesions", "pretrain", "fit", "sources"}
-    plain = {key: value for key, value in data.items() if key not in sections}
-    sources = tuple(_source(row, path) for row in data.get("sources", ()))
-    if not sources:
+    if not values.get("sources"):
         raise SettingsError("names no data", path=str(path), hint="add a [[sources]] table with layout and path")
-    if "labels" in plain:
-        plain["labels"] = tuple(plain["labels"])
-    return _section(
-        TrainConfig,
-        {
-            "name": path.stem,
-            **plain,
-            "sources": sources,
-            "input": _input(data.get("input", {}), path),
-            "split": _section(SplitConfig, data.get("split", {}), path),
-            "architecture": _section(Architecture, data.get("architecture", {}), path),
-            "batch": _section(BatchConfig, data.get("batch", {}), path),
-            "augment": _section(AugmentConfig, data.get("augment", {}), path),
-            "lesions": _section(LesionConfig, data.get("lesions", {}), path),
-            "pretrain": _section(PretrainConfig, data.get("pretrain", {}), path),
-            "fit": _section(FitConfig, data.get("fit", {}), path),
-        },
-        path,
-    )
+    _refuse_unknown(TrainConfig, values, "", path)
+    named = {"name": path.stem, **values}
+    config = decode(TrainConfig, named, error=SettingsError, what="configuration", path=path)
+    sources = [replace(one, path=str((path.parent / one.path).resolve())) for one in config.sources]
+    return replace(config, sources=named_sources(sources))
 
 
-def _source(row: Mapping[str, Any], path: Path) -> DataSource:
-    source = _section(DataSource, row, path)
-    return replace(source, path=str((path.parent / source.path).resolve()))
+def named_sources(sources: Sequence[DataSource]) -> tuple[DataSource, ...]:
+    """The sources, each with a name of its own.
+
+    A source without a name is called as its layout, or after its folder or table where any data can have the layout; a
+    second one of that name gets its folder's name, too, and as much of its path as tells it from the others.
+
+    Raises:
+        SettingsError: two sources are given one name, or one place is named twice.
+    """
+    given = [source.name for source in sources if source.name]
+    twice = [name for name, count in Counter(given).items() if count > 1]
+    if twice:
+        raise SettingsError(f"two sources are named {twice[0]!r}", hint="their patients would be mixed up: rename one")
+    again = [path for (_, path), count in Counter((one.layout, one.path) for one in sources).items() if count > 1]
+    if again:
+        raise SettingsError("is a source twice", path=again[0], hint="remove one of the [[sources]]")
+    taken, named = set(given), []
+    for source in sources:
+        name = source.name or next(name for name in _derived_names(source) if name not in taken)
+        taken.add(name)
+        named.append(replace(source, name=name))
+    return tuple(named)
 
 
-def _input(row: Mapping[str, Any], path: Path) -> InputContract:
-    values = dict(row)
-    if "windows" in values:
-        values["windows"] = tuple(_section(Window, window, path) for window in values["windows"])
-    return _section(InputContract, values, path)
+def _derived_names(source: DataSource) -> Iterator[str]:
+    path = Path(source.path)
+    parts = [
+        part for part in path.with_suffix("" if source.layout == "csv" else path.suffix).parts if part != path.root
+    ]
+    yield parts[-1] if source.layout in _NAMED_BY_PLACE else source.layout
+    for first in range(len(parts) - 1, -1, -1):
+        yield "-".join((source.layout, *parts[first:]))
 
 
-def _section(kind: type[_Section], values: Mapping[str, Any], path: Path) -> _Section:
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise SettingsError(
-            f"unknown key {unknown[0]!r} for {kind.__name__}", path=str(path), hint=f"known: {', '.join(sorted(known))}"
-        )
-    tupled = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    try:
-        return kind(**tupled)
-    except TypeError as error:
-        raise SettingsError(str(error), path=str(path)) from error
+def _refuse_unknown(kind: Any, values: Any, where: str, path: Path) -> None:
+    """Raise SettingsError for a key, or one of a fixed choice of names, that ``kind`` does not have."""
+    if get_origin(kind) is tuple and isinstance(values, list):
+        for number, value in enumerate(values):
+            _refuse_unknown(get_args(kind)[0], value, f"{where}[{number}]", path)
+    elif get_origin(kind) is Literal and isinstance(values, str):
+        _require_known(values, get_args(kind), f"{where}: unknown name", path)
+    elif is_dataclass(kind) and isinstance(values, dict):
+        types = get_type_hints(kind)
+        for key, value in values.items():
+            _require_known(key, types, f"{where}: unknown key" if where else "unknown key", path)
+            _refuse_unknown(types[key], value, f"{where}.{key}" if where else key, path)
+
+
+def _require_known(name: str, known: Iterable[str], what: str, path: Path) -> None:
+    choices = sorted(known)
+    if name not in choices:
+        near = difflib.get_close_matches(name, choices, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices)}"
+        raise SettingsError(f"{what} {name!r}", path=str(path), hint=hint)

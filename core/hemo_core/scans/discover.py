@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +24,7 @@ from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Igno
 from hemo_core.scans.scan import Cause, ScanRef
 from hemo_core.scans.series import Member, Series, SeriesTable, layers
 from hemo_core.scans.walk import Entry, EntryKind, top_level
+from hemo_core.text import natural_key
 
 __all__ = ["REJECTION_CODES", "Discovery", "discover"]
 
@@ -228,12 +228,6 @@ class IgnoredFiles(Iterable[tuple[str, str]]):
             path, reason = json.loads(line)
             yield path, reason
         self._rows.seek(0, os.SEEK_END)
-
-
-def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts ``slice 10`` after ``slice 9``."""
-    parts = re.split(r"(\d+)", text.lower())
-    return (*((0, int(part)) if part.isdecimal() else (1, part) for part in parts), (1, text))
 
 
 def _same_folder(picture: FoundFile, found: Found) -> bool:

@@ -18,6 +18,9 @@ from hemo_core.scans.scan import Quality, Scan
 Grey = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
 
+VERSION = 1
+"""Changes with the output of :func:`prepare`: pixels that another version prepared are not reused."""
+
 _MASK_SIDE = 128
 _HEAD_GREY = 24
 _SMALLEST_HEAD = 0.35

@@ -5,21 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, HemoError
-from hemo_core.records import encode
-from hemo_core.scans.preprocess import Prepared
+from hemo_core.files import write_durably
+from hemo_core.records import dumps, encode, load
+from hemo_core.scans.preprocess import VERSION, Prepared
 from hemo_trainer.data.pictures import prepare_record, read_pictures
 from hemo_trainer.datasets.reading import UnusableFile, refuse
-from hemo_trainer.datasets.record import SliceRecord, fingerprint
+from hemo_trainer.datasets.record import SliceRecord
 
 Grey = npt.NDArray[np.uint8]
+_Skipped = tuple[tuple[int, UnusableFile], ...]
+_Known = dict[str, tuple[int, int, int, str]]
+_DIGESTS = "digests.json"
 
 
 def cached_slices(records: Sequence[SliceRecord], contract: InputContract, folder: Path) -> Grey:
@@ -47,21 +53,30 @@ def readable_slices(
     Raises:
         DatasetError: pictures of other sources cannot be decoded; all are named.
     """
-    noted = folder / f"skipped-{cache_key(records, contract)}.json"
-    skipped = {int(row): UnusableFile(**found) for row, found in _noted(noted).items()}
+    noted = folder / f"skipped-{pixels_key(records, contract, folder)}.json"
+    skipped = dict(load(_Skipped, noted.read_bytes(), error=DatasetError, path=noted) if noted.is_file() else ())
     if not skipped:
         array, skipped = _array(records, contract, folder)
         refuse([problem for row, problem in skipped.items() if records[row].source not in may_skip])
         if not skipped:
             return list(records), array, []
-        noted.write_text(json.dumps({row: problem.to_json() for row, problem in skipped.items()}), encoding="utf-8")
+        write_durably(noted, dumps(tuple(skipped.items())), folder)
     kept = [record for row, record in enumerate(records) if row not in skipped]
     return kept, cached_slices(kept, contract, folder), list(skipped.values())
 
 
-def cache_key(records: Sequence[SliceRecord], contract: InputContract) -> str:
-    """Names the array: changes with the data and with the contract."""
-    return hashlib.sha256(json.dumps([fingerprint(records), encode(contract)]).encode()).hexdigest()[:16]
+def pixels_key(records: Sequence[SliceRecord], contract: InputContract, folder: Path) -> str:
+    """Names the array: changes with the bytes of the files, their order, the contract, and how pixels are prepared.
+
+    Who the patients are and what is labelled is no part of it.
+    """
+    digests = _file_digests({path for record in records for path, _ in record.parts}, folder)
+    rows = [
+        ([(digests[path], frame) for path, frame in record.parts], record.spacing_mm if record.averaged else None)
+        for record in records
+    ]
+    made_by = [VERSION, cv2.__version__, encode(contract)]
+    return hashlib.sha256(json.dumps([made_by, rows]).encode()).hexdigest()[:16]
 
 
 def prepared_picture(path: Path, contract: InputContract) -> Prepared:
@@ -72,15 +87,37 @@ def prepared_picture(path: Path, contract: InputContract) -> Prepared:
         raise DatasetError(f"picture cannot be decoded: {error.message}", path=str(path)) from error
 
 
-def _noted(path: Path) -> dict[str, dict[str, str]]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+def _file_digests(paths: Iterable[Path], folder: Path) -> dict[Path, str]:
+    """sha256 of each file's bytes, empty where they cannot be read.
+
+    ``folder`` remembers them for as long as size and both times of a file stay the same: no program can set the time of
+    a file's last change (``st_ctime``) back.
+    """
+    memory = folder / _DIGESTS
+    known = load(_Known, memory.read_bytes(), error=DatasetError, path=memory) if memory.is_file() else {}
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="digest") as pool:
+        found = dict(pool.map(lambda path: (str(path), _digested(path, known.get(str(path)))), paths))
+    if any(known.get(name) != one for name, one in found.items()):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_durably(memory, dumps(known | found), folder)
+    return {Path(name): digest for name, (*_, digest) in found.items()}
+
+
+def _digested(path: Path, known: tuple[int, int, int, str] | None) -> tuple[int, int, int, str]:
+    try:
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            now = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            return known if known and known[:3] == now else (*now, hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError:
+        return 0, 0, 0, ""
 
 
 def _array(
     records: Sequence[SliceRecord], contract: InputContract, folder: Path
 ) -> tuple[Grey, dict[int, UnusableFile]]:
     """The array, found or made; kept only if no row has a problem."""
-    path = folder / f"slices-{cache_key(records, contract)}.npy"
+    path = folder / f"slices-{pixels_key(records, contract, folder)}.npy"
     problems: dict[int, UnusableFile] = {}
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import PatientLeak
-from hemo_trainer.config import DataSource, SplitConfig
+from hemo_trainer.config import DataSource, SplitConfig, named_sources
 from hemo_trainer.data.duplicates import (
     REPEATED,
     Hashes,
@@ -24,7 +24,6 @@ from hemo_trainer.data.duplicates import (
     patient_groups,
 )
 from hemo_trainer.data.pictures import read_pictures
-from hemo_trainer.data.prepared import source_names
 from hemo_trainer.data.split import refuse_shared_pictures, split_records
 from hemo_trainer.datasets import SliceRecord, UnusableFile, by_series, read_dataset
 from hemo_trainer.datasets.record import SUBTYPES, exam_label
@@ -86,10 +85,10 @@ def check_data(
         progress: called with (pictures read, pictures in all).
 
     Raises:
-        DatasetError: a folder or table is missing or malformed, or two sources have one name.
+        DatasetError: a folder or table is missing or malformed.
+        SettingsError: two sources have one name.
     """
-    source_names(sources)
-    readings = [read_dataset(source) for source in sources]
+    readings = [read_dataset(source) for source in named_sources(sources)]
     listed = average_thin([one for reading in readings for one in reading.records], contract.slice_spacing_mm)
     unreadable, found = _hashed(listed, contract, progress)
     kept = [row for row in range(len(listed)) if row not in unreadable]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,10 @@ import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
-from hemo_trainer.config import DataSource, SplitConfig, TrainConfig
-from hemo_trainer.data.cache import cache_key, readable_slices
+from hemo_core.files import write_durably
+from hemo_core.records import dumps, load
+from hemo_trainer.config import DataSource, SplitConfig, TrainConfig, named_sources
+from hemo_trainer.data.cache import pixels_key, readable_slices
 from hemo_trainer.data.duplicates import (
     HASH,
     Twin,
@@ -33,13 +33,13 @@ from hemo_trainer.datasets import (
     by_series,
     fingerprint,
     read_dataset,
-    source_name,
 )
 from hemo_trainer.datasets.reading import refuse
 from hemo_trainer.datasets.record import Reference, Split
 from hemo_trainer.datasets.thin import average_thin
 
 Grey = npt.NDArray[np.uint8]
+_Twins = tuple[Twin, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +51,9 @@ class TrainingData:
         pixels: uint8 ``(records, H, W, C)``, memory-mapped.
         sides: records of each side.
         row_of: the row of each slice, by its ``reference``.
-        source_names: name of each source of the configuration, in its order.
         train_only: names of sources that must never be scored.
         fingerprint, split_hash: sha256 of the data and of the split.
+        pixels_key: changes with the pixels, see :func:`hemo_trainer.data.cache.pixels_key`.
         groups: the group of each patient that shares pictures with another, by patient key.
         skipped: files that were left out because the configuration says so.
     """
@@ -62,10 +62,10 @@ class TrainingData:
     pixels: Grey
     sides: dict[Split, list[SliceRecord]]
     row_of: dict[Reference, int]
-    source_names: tuple[str, ...]
     train_only: frozenset[str]
     fingerprint: str
     split_hash: str
+    pixels_key: str
     groups: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[UnusableFile, ...] = ()
 
@@ -115,12 +115,13 @@ def load_sources(
         DatasetError: a source is unusable, files are missing or unreadable, or a side that is needed is empty.
         PatientLeak: a patient, or a picture under two patients' names, is on two sides.
     """
-    names = source_names(sources)
+    sources = named_sources(sources)
     listed, missing = _listed(sources, contract, cache)
     split_records(listed, split)  # a leak by name is told before anything is decoded
-    may_skip = frozenset(name for name, source in zip(names, sources, strict=True) if source.skip_unreadable)
+    may_skip = frozenset(source.name for source in sources if source.skip_unreadable)
     records, pixels, unreadable = readable_slices(listed, contract, cache, may_skip)
-    twins = cached_twins(records, pixels, cache / f"twins-{HASH}-{cache_key(records, contract)}.json")
+    key = pixels_key(records, contract, cache)
+    twins = cached_twins(records, pixels, cache / f"twins-{HASH}-{_owners_key(records, key)}.json")
     groups = patient_groups(records, twins)
     sides = split_records(records, split, groups)
     refuse_shared_pictures(sides, records, twins)
@@ -132,33 +133,28 @@ def load_sources(
         pixels,
         sides,
         {record.reference: row for row, record in enumerate(records)},
-        names,
-        frozenset(name for name, source in zip(names, sources, strict=True) if source.train_only),
+        frozenset(source.name for source in sources if source.train_only),
         fingerprint(records),
         split_hash(sides),
+        key,
         groups,
         (*missing, *unreadable),
     )
 
 
-def source_names(sources: Sequence[DataSource]) -> tuple[str, ...]:
-    """What records call each source. Raises DatasetError if two have one name: their patients would be mixed up."""
-    names = tuple(source_name(source) for source in sources)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DatasetError(f"two sources are named {twice[0]}", hint="rename one of the folders or tables")
-    return names
-
-
 def cached_twins(records: Sequence[SliceRecord], pixels: Grey, path: Path) -> list[Twin]:
     """Pictures that two patients share, found in ``path`` or looked for and written there."""
     if path.is_file():
-        return [Twin(*row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        return list(load(_Twins, path.read_bytes(), error=DatasetError, path=path))
     twins = of_other_patients(records, list(find_twins(hash_pictures(pixels))))
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    partial.write_text(json.dumps([astuple(twin) for twin in twins]), encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, dumps(twins), path.parent)
     return twins
+
+
+def _owners_key(records: Sequence[SliceRecord], key: str) -> str:
+    """Names what is known of pixels and of the patients they belong to."""
+    owners = [record.patient_key for record in records]
+    return hashlib.sha256(json.dumps([key, owners]).encode()).hexdigest()[:16]
 
 
 def _listed(

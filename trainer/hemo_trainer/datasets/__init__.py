@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hemo_core.errors import DatasetError, EmptyFile, FileMissing
-from hemo_trainer.config import DataSource
+from hemo_trainer.config import DataSource, named_sources
 from hemo_trainer.datasets.cq500 import read_cq500
 from hemo_trainer.datasets.folder import read_folder
 from hemo_trainer.datasets.listing import read_listing
@@ -26,7 +26,6 @@ __all__ = [
     "fingerprint",
     "read_dataset",
     "read_source",
-    "source_name",
 ]
 
 _Adapter = Callable[[Path, str, Path | None], Reading]
@@ -54,23 +53,18 @@ def read_dataset(source: DataSource, cache: Path | None = None) -> Reading:
     Raises:
         DatasetError: the folder is missing or not in the named layout, a table is malformed, or no slice is left.
     """
+    (source,) = named_sources([source])
     path = Path(source.path)
     if source.layout not in _ADAPTERS:
         raise DatasetError(f"unknown layout {source.layout!r}", hint=", ".join(_ADAPTERS))
     if not path.exists() or (source.layout != "csv" and not path.is_dir()):
         raise DatasetError("data folder is missing", path=source.path)
-    reading = _ADAPTERS[source.layout](path, source_name(source), cache)
+    reading = _ADAPTERS[source.layout](path, source.name, cache)
     gone = _absent(reading.records)
     records = tuple(record for record in reading.records if record.path not in gone)
     if not records and not (reading.problems or gone):
         raise DatasetError("holds no labelled slice", path=source.path)
     return Reading(records, (*reading.problems, *gone.values()))
-
-
-def source_name(source: DataSource) -> str:
-    """What its records call the source: the layout, or for layouts that any data can have, the folder or table."""
-    path = Path(source.path)
-    return {"folder": path.name, "csv": path.stem}.get(source.layout, source.layout)
 
 
 def _absent(records: Sequence[SliceRecord]) -> dict[Path, UnusableFile]:
@@ -88,7 +82,7 @@ def _ct_ich(folder: Path, source: str, _cache: Path | None) -> Reading:
     """PhysioNet's volumes, or the pack's pictures."""
     if (folder / PHYSIONET_TABLE).is_file():
         return read_physionet(folder, source)
-    return Reading(tuple(read_series_pack(folder, source)))
+    return Reading(tuple(read_series_pack(folder, source, "ct-ich")))
 
 
 def _plain(read: Callable[[Path, str], list[SliceRecord]]) -> _Adapter:
@@ -98,7 +92,7 @@ def _plain(read: Callable[[Path, str], list[SliceRecord]]) -> _Adapter:
 _ADAPTERS: Mapping[str, _Adapter] = MappingProxyType(
     {
         "ct-ich": _ct_ich,
-        "phe-sich": _plain(read_series_pack),
+        "phe-sich": _plain(lambda folder, source: read_series_pack(folder, source, "phe-sich")),
         "rsna-slices": _plain(read_single_slices),
         "rsna-2019": read_rsna,
         "cq500": read_cq500,

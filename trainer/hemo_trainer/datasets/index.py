@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hemo_core import __version__
 from hemo_core.errors import FileUnreadable, HemoError
+from hemo_core.files import write_durably
 from hemo_trainer.datasets.reading import UnusableFile
 
 _THREADS = 8
@@ -54,7 +55,10 @@ def index_dicom(files: Sequence[Path], cache: Path | None) -> tuple[dict[Path, P
 
 
 def remembered(cache: Path | None, name: str, files: Iterable[Path], make: Callable[[], Any]) -> Any:
-    """JSON-ready ``make()``, kept in ``cache`` as long as names, sizes and times of ``files`` stay the same."""
+    """JSON-ready ``make()``, kept in ``cache`` as long as names, sizes and times of ``files`` stay the same.
+
+    Another version of hemo-batch, which may read headers in another way, makes it anew.
+    """
     if cache is None:
         return make()
     path = cache / f"index-{name}-{_state(files)}.json"
@@ -62,17 +66,15 @@ def remembered(cache: Path | None, name: str, files: Iterable[Path], make: Calla
         return json.loads(path.read_text(encoding="utf-8"))
     made = make()
     cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    partial.write_text(json.dumps(made), encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, json.dumps(made).encode(), cache)
     return made
 
 
 def _state(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(__version__.encode())
     for path in files:
         found = path.stat()
-        digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+        digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -14,13 +14,18 @@ from hemo_trainer.datasets.record import SUBTYPES, UNKNOWN_SUBTYPES, Box, SliceR
 from hemo_trainer.datasets.tables import flag, table_rows, whole
 
 
-def read_series_pack(folder: Path, source: str) -> list[SliceRecord]:
+def read_series_pack(folder: Path, source: str, published: str) -> list[SliceRecord]:
     """``{patient}/{slice}.jpg`` with ``labels.csv``, and the patients' splits in ``../splits.csv``.
+
+    Args:
+        folder: of the patients.
+        source: name of the data set.
+        published: what ``splits.csv`` calls it.
 
     Raises:
         DatasetError: a table is missing or malformed.
     """
-    splits = _splits(folder.parent / "splits.csv", source)
+    splits = _splits(folder.parent / "splits.csv", published)
     boxes = _boxes(folder / "boxes.csv")
     table = folder / "labels.csv"
     return [
@@ -81,6 +86,6 @@ def _boxes(table: Path) -> dict[tuple[str, str], tuple[Box, ...]]:
     return found
 
 
-def _splits(table: Path, source: str) -> dict[str, Split]:
+def _splits(table: Path, published: str) -> dict[str, Split]:
     rows = table_rows(table, ("source", "patient", "split"))
-    return {row["patient"]: cast("Split", row["split"]) for row in rows if row["source"] == source}
+    return {row["patient"]: cast("Split", row["split"]) for row in rows if row["source"] == published}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import resource
 import time
@@ -16,14 +16,25 @@ from typing import Any
 import numpy as np
 
 from hemo_core.errors import TrainingError
+from hemo_core.files import write_durably
+from hemo_core.records import dumps
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data.folds import k_folds
 from hemo_trainer.data.prepared import TrainingData, left_out, load_data, training_rows
 from hemo_trainer.datasets.record import Split, by_series
 from hemo_trainer.network.ablation import KINDS, ProbedSteps, build_probes
 from hemo_trainer.network.model import Network, average_with_start, build_network, start_network
-from hemo_trainer.runs.fold_predictions import score_series, write_predictions
+from hemo_trainer.runs.fold_predictions import (
+    COST,
+    CROSSVAL,
+    PREDICTIONS,
+    CrossValidation,
+    FoldCost,
+    score_series,
+    write_predictions,
+)
 from hemo_trainer.runs.pretrain import pretrained_weights
+from hemo_trainer.runs.recipe import begin, recipe_of
 from hemo_trainer.steps.batches import StepBuilder
 from hemo_trainer.steps.sampling import Sampler
 
@@ -33,7 +44,7 @@ class FoldJob:
     """What one process needs to train and score one fold.
 
     Attributes:
-        config, cache: the run's configuration file and the folder of preprocessed slices.
+        config, cache: the run's configuration and the folder of preprocessed slices.
         out: the fold's folder.
         pretrained: weights to start from, None for random ones.
         held_out: patient keys that are scored.
@@ -43,7 +54,7 @@ class FoldJob:
         ablate: also train the probes.
     """
 
-    config: Path
+    config: TrainConfig
     cache: Path
     out: Path
     pretrained: Path | None
@@ -70,7 +81,8 @@ def cross_validate(
 
     Args:
         config_path: TOML file, see :mod:`hemo_trainer.config`; its ``fit`` says how long, no fold looks at its score.
-        out: folder; gets ``crossval.json``, ``pretrained.weights.h5`` and ``fold-N/`` with weights and predictions.
+        out: folder; gets ``recipe.json``, ``crossval.json``, ``pretrained.weights.h5`` and ``fold-N/`` with weights and
+            predictions.
         cache: folder of preprocessed slices.
         folds: three at least.
         sides: whose patients are dealt out; patients of other sides are left out of training, too.
@@ -83,33 +95,30 @@ def cross_validate(
         ``out``.
 
     Raises:
-        SettingsError, DatasetError, PatientLeak, TrainingError: as their sources say.
+        SettingsError, DatasetError, PatientLeak: as their sources say.
+        TrainingError: ``out`` holds folds that were made otherwise, or the loss became NaN.
     """
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
-    out.mkdir(parents=True, exist_ok=True)
+    given = hashlib.sha256(pretrained.read_bytes()).hexdigest() if pretrained else None
+    begin(out, recipe_of(config, data, folds=folds, sides=sides, share=share, ablate=ablate, pretrained=given))
     start = pretrained or pretrained_weights(config, data, out / "pretrained.weights.h5")
     scored = [record for side in sides for record in data.sides[side] if record.source not in data.train_only]
     dealt = k_folds(scored, folds, groups=data.groups)
+    described = CrossValidation(
+        tuple(tuple(sorted(one)) for one in dealt), tuple(sides), data.fingerprint, ablate, share, start is not None
+    )
+    write_durably(out / CROSSVAL, dumps(described), out)
     everyone = {record.patient_key for record in data.records if record.source not in data.train_only}
     excluded = frozenset(everyone - frozenset().union(*dealt))
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo = [
-        FoldJob(config_path, cache, out / f"fold-{number}", start, held_out, excluded, share, threads, ablate)
+        FoldJob(config, cache, out / f"fold-{number}", start, held_out, excluded, share, threads, ablate)
         for number, held_out in enumerate(dealt)
-        if not (out / f"fold-{number}" / "predictions.npz").is_file()
+        if not (out / f"fold-{number}" / PREDICTIONS).is_file()
     ]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         list(pool.map(run_fold, todo))
-    description = {
-        "folds": [sorted(one) for one in dealt],
-        "sides": list(sides),
-        "fingerprint": data.fingerprint,
-        "ablate": ablate,
-        "share": share,
-        "first_phase": start is not None,
-    }
-    (out / "crossval.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return out
 
 
@@ -118,7 +127,7 @@ def run_fold(job: FoldJob) -> None:
     from hemo_core.bundle.keras import quiet_tensorflow
 
     quiet_tensorflow(job.threads)
-    config = load_config(job.config)
+    config = job.config
     data = load_data(config, config.input, job.cache)
     away = job.held_out | job.excluded
     rows = training_rows(data, away | left_out(data, away, job.share))
@@ -134,15 +143,15 @@ def run_fold(job: FoldJob) -> None:
     network.model.save_weights(job.out / "model.weights.h5")
     columns |= score_series(network, series, data, name="plain")
     columns |= score_series(network, series, data, name="flipped", mirrored=True)
-    write_predictions(job.out / "predictions.npz", series, columns)
-    cost = {
-        "seconds_fitting": round(fitted - began, 1),
-        "peak_mebibytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "threads": job.threads,
-        "slices": len(rows),
-        "patients": len({data.records[row].patient_key for row in rows} - data.unscored),
-    }
-    (job.out / "cost.json").write_text(json.dumps(cost) + "\n", encoding="utf-8")
+    cost = FoldCost(
+        seconds_fitting=round(fitted - began, 1),
+        peak_mebibytes=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        threads=job.threads,
+        slices=len(rows),
+        patients=len({data.records[row].patient_key for row in rows} - data.unscored),
+    )
+    write_durably(job.out / COST, dumps(cost), job.out)
+    write_predictions(job.out / PREDICTIONS, series, columns)  # last: they say that the fold is done
 
 
 def _first_phase(config: TrainConfig, weights: Path) -> Network:
@@ -187,7 +196,7 @@ def fit_fixed(
     width = network.cnn.output_shape[-1]
     probes = build_probes(width, len(config.labels), config.architecture) if ablate else {}
     model = training_model(network, config.fit, probes)
-    shares = {data.source_names[number]: source.share for number, source in enumerate(config.sources)}
+    shares = {source.name: source.share for source in config.sources}
     builder = StepBuilder(data.pixels, data.records, Sampler(data.records, rows, shares, config.batch), config)
     steps = Steps(ProbedSteps(builder, KINDS) if ablate else builder, config.fit.steps)
     callbacks = [keras.callbacks.TerminateOnNaN(), Reseed(config.seed, steps)]

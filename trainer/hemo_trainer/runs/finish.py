@@ -213,8 +213,21 @@ def _counts(records: Sequence[SliceRecord]) -> dict[str, int | None]:
 
 
 def _git_commit() -> str | None:
-    """Commit of the code that trained, None outside a checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or None
+    """Commit of the code that trained; None where this file is no tracked part of a checkout.
+
+    A virtual environment may lie inside any repository, whose commit says nothing about this code.
+    """
+    here = Path(__file__)
+    tracked = ["git", "ls-files", "--error-unmatch", "--full-name", here.name]
+    if _output_of(tracked, here.parent) != "trainer/hemo_trainer/runs/finish.py":
+        return None
+    return _output_of(["git", "rev-parse", "HEAD"], here.parent)
+
+
+def _output_of(command: Sequence[str], folder: Path) -> str | None:
+    """What a command prints, None if it fails or there is no such command."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -22,6 +22,7 @@ from hemo_trainer.figures.plots import plot_batch, plot_distribution, redraw_cur
 from hemo_trainer.network.model import Network, start_network
 from hemo_trainer.network.predict import KerasSliceModel, predict_series
 from hemo_trainer.runs.finish import finish_run
+from hemo_trainer.runs.recipe import begin, recipe_of
 from hemo_trainer.steps.batches import StepBuilder
 from hemo_trainer.steps.sampling import Sampler
 
@@ -50,11 +51,13 @@ def train(
 
     Raises:
         SettingsError, DatasetError, PatientLeak: see :func:`load_config` and :func:`load_data`.
-        TrainingError: ``out`` exists, or there is nothing to resume, or the loss became NaN.
+        TrainingError: ``out`` exists, or there is nothing to resume, or it was begun with another configuration, other
+            data or another version, or the loss became NaN.
     """
     config = load_config(config_path)
     _prepare_folder(config_path, out, resume=resume)
     data = load_data(config, config.input, cache or out / "cache")
+    begin(out, recipe_of(config, data))
     plot_distribution(data, out / "data_distribution.png")
     network = _fit(config, data, out, tensorboard=tensorboard, finish=finish)
     finish_run(config, data, network, out)
@@ -126,7 +129,7 @@ def _restore(model: object, out: Path) -> int:
 
 
 def _step_builder(config: TrainConfig, data: TrainingData) -> StepBuilder:
-    shares = {data.source_names[number]: source.share for number, source in enumerate(config.sources)}
+    shares = {source.name: source.share for source in config.sources}
     sampler = Sampler(data.records, data.rows("train"), shares, config.batch)
     return StepBuilder(data.pixels, data.records, sampler, config)
 

@@ -13,7 +13,7 @@ from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.measure import measure_heatmaps
 from hemo_trainer.heatmap_quality.subject import NetworkSubject
 from hemo_trainer.network.model import Network, build_network
-from hemo_trainer.runs.fold_predictions import read_folds
+from hemo_trainer.runs.fold_predictions import read_crossval
 
 MeasureMaps = Callable[[ScoringContract], dict[str, Any]]
 
@@ -35,7 +35,7 @@ def maps_out_of_fold(config: TrainConfig, data: TrainingData, network: Network, 
 
     def measure(scoring: ScoringContract) -> dict[str, Any]:
         folds = []
-        for number, held_out in enumerate(read_folds(crossval)):
+        for number, held_out in enumerate(read_crossval(crossval).folds):
             own = [series for series in _series(data) if series[0].patient_key in held_out]
             fold = build_network(config.input, len(config.labels), config.architecture)
             fold.model.load_weights(crossval / f"fold-{number}" / "model.weights.h5")

@@ -13,6 +13,7 @@ from hemo_trainer.figures.plots import new_figure, save_figure
 from hemo_trainer.runs.crossval import cross_validate
 from hemo_trainer.runs.out_of_fold import summarise
 from hemo_trainer.runs.pretrain import pretrained_weights
+from hemo_trainer.runs.recipe import begin, recipe_of
 
 SHARES = (0.25, 0.5, 1.0)
 
@@ -46,10 +47,12 @@ def learning_curve(
         intervals by source and unit.
 
     Raises:
-        SettingsError, DatasetError, PatientLeak, TrainingError: as their sources say.
+        SettingsError, DatasetError, PatientLeak: as their sources say.
+        TrainingError: ``out`` holds what was made otherwise, or the loss became NaN.
     """
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
+    begin(out, recipe_of(config, data))
     start = pretrained or pretrained_weights(config, data, out / "pretrained.weights.h5")
     points: list[dict[str, Any]] = []
     for share in sorted(shares):

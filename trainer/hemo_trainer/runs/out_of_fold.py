@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hemo_core.errors import TrainingError
+from hemo_core.records import encode, load
 from hemo_trainer.config import load_config
 from hemo_trainer.data.prepared import load_data
 from hemo_trainer.evaluation.compare import paired_differences
@@ -14,7 +16,7 @@ from hemo_trainer.figures.intervals import Resampling, to_json
 from hemo_trainer.figures.metrics import Scored, auc, exam_scores, slice_scores
 from hemo_trainer.network.ablation import KINDS
 from hemo_trainer.network.predict import SeriesPrediction
-from hemo_trainer.runs.fold_predictions import read_predictions
+from hemo_trainer.runs.fold_predictions import COST, FoldCost, read_crossval, read_predictions
 
 BASELINE = "cnn"
 
@@ -33,21 +35,21 @@ def summarise(config_path: Path, out: Path, *, cache: Path) -> dict[str, Any]:
         against what it was averaged from, and of each probe against the CNN alone. ``cost``: of each fold.
 
     Raises:
-        TrainingError: a fold is missing, or the data is not the one that was predicted.
+        TrainingError: a fold is missing, or configuration or data are not those of the cross-validation.
     """
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
-    described = json.loads((out / "crossval.json").read_text(encoding="utf-8"))
-    stages = ("tuned", "first_phase") if described["first_phase"] else ()
-    probes = KINDS if described["ablate"] else ()
+    described = read_crossval(out)
+    stages = ("tuned", "first_phase") if described.first_phase else ()
+    probes = KINDS if described.ablate else ()
     kinds = ["plain", "averaged", *stages, *probes]
-    predictions = {kind: read_predictions(out, data, kind) for kind in kinds}
+    predictions = {kind: read_predictions(out, config, data, kind) for kind in kinds}
     pairs = [("plain", "averaged"), *((stage, "plain") for stage in stages)]
     pairs += [(BASELINE, kind) for kind in probes[1:]]
     units = {kind: _units(found, config.fit.beta) for kind, found in predictions.items()}
     found = {
-        "folds": len(described["folds"]),
-        "sides": described["sides"],
+        "folds": len(described.folds),
+        "sides": list(described.sides),
         "figures": {
             where: {kind: to_json(auc(units[kind][where], Resampling())) for kind in kinds} for where in units["plain"]
         },
@@ -60,13 +62,14 @@ def summarise(config_path: Path, out: Path, *, cache: Path) -> dict[str, Any]:
             }
             for where in units["plain"]
         },
-        "cost": [
-            json.loads((out / f"fold-{number}" / "cost.json").read_text(encoding="utf-8"))
-            for number in range(len(described["folds"]))
-        ],
+        "cost": [encode(_cost(out / f"fold-{number}" / COST)) for number in range(len(described.folds))],
     }
     (out / "figures.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return found
+
+
+def _cost(path: Path) -> FoldCost:
+    return load(FoldCost, path.read_bytes(), error=TrainingError, path=path)
 
 
 def _units(predictions: Sequence[SeriesPrediction], beta: float) -> dict[str, Scored]:

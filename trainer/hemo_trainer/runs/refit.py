@@ -12,9 +12,10 @@ from hemo_trainer.figures.plots import plot_distribution, redraw_curves
 from hemo_trainer.network.model import Network, average_with_start, build_network
 from hemo_trainer.runs.crossval import fit_fixed
 from hemo_trainer.runs.finish import Predictions, write_run
-from hemo_trainer.runs.fold_predictions import read_predictions
+from hemo_trainer.runs.fold_predictions import read_crossval, read_predictions
 from hemo_trainer.runs.heatmaps import maps_out_of_fold
 from hemo_trainer.runs.pretrain import pretrained_weights
+from hemo_trainer.runs.recipe import begin, recipe_of
 
 
 def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrained: Path | None = None) -> Path:
@@ -36,18 +37,21 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
 
     Raises:
         SettingsError, DatasetError, PatientLeak: as their sources say.
-        TrainingError: ``out`` holds a finished run, or the folds are not finished.
+        TrainingError: ``out`` holds a finished run or weights that were made otherwise, or the folds are not finished,
+            or they were made with another configuration, other data, or some of the patients.
     """
     if (out / "run.json").is_file():
         raise TrainingError("run folder holds a finished run", path=str(out), hint="name another")
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
+    if read_crossval(crossval).share < 1:
+        raise TrainingError("was fitted to a share of the patients only", path=str(crossval), hint="run `crossval`")
     kept_back = frozenset(record.patient_key for record in data.sides["test"])
     predictions: Predictions = {}
-    for prediction in read_predictions(crossval, data):
+    for prediction in read_predictions(crossval, config, data):
         if prediction.records[0].patient_key not in kept_back:
             predictions.setdefault(prediction.records[0].source, []).append(prediction)
-    out.mkdir(parents=True, exist_ok=True)
+    begin(out, recipe_of(config, data))
     shutil.copyfile(config_path, out / "config.toml")
     plot_distribution(data, out / "data_distribution.png")
     network = _fitted(config, data, kept_back, out, pretrained or crossval / "pretrained.weights.h5")
