@@ -27,6 +27,8 @@ class Exit(IntEnum):
     """The model bundle is missing, altered or unsafe."""
     DEVICE = 5
     """The device that was asked for did not come up."""
+    OUTPUT = 6
+    """What was to be written could not be: no permission, a full or read-only disk, a file in the way."""
     BUG = 70
     """An unexpected error; please report it with the traceback."""
     INTERRUPTED = 130

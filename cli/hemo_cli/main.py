@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import takewhile
 
 import click
 
 from hemo_cli.failure import exit_code
+from hemo_cli.settings import default_map, load_settings
 from hemo_core import __version__
+from hemo_core.errors import SettingsError
 
 COMMANDS = {
     "submit": "hemo_cli.commands.submit:submit",
@@ -33,6 +36,7 @@ COMMANDS = {
     "export": "hemo_cli.commands.export:export",
     "bench": "hemo_cli.commands.bench:bench",
     "metrics": "hemo_cli.commands.metrics:metrics",
+    "config": "hemo_cli.commands.config:config",
 }
 
 EPILOG = """\b
@@ -44,13 +48,25 @@ Examples:
   hemo-batch resume ./reports/JOB                   finish what was interrupted
 
 \b
-Exit codes: 0 done, 1 some scans failed, 2 usage, 3 broker unreachable, 4 bundle refused, 5 device unavailable.
+Exit codes: 0 done, 1 some scans failed, 2 usage, 3 broker unreachable, 4 bundle refused, 5 device unavailable,
+            6 output refused.
 Settings: a flag, else the HEMO_… environment variable, else hemo.toml.
 Research use only, not a medical device."""
 
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the settings file for the command that follows; a wrong setting keeps nobody from reading the help."""
+        if args and args != ["--version"] and not ctx.resilient_parsing:
+            try:
+                ctx.default_map = dict.fromkeys(COMMANDS, default_map(load_settings()))
+            except SettingsError:
+                if not set(args) & set(ctx.help_option_names):
+                    raise
+                args = [*takewhile(lambda word: not word.startswith("-"), args), "--help"]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names in the order of :data:`COMMANDS`."""

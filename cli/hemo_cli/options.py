@@ -1,24 +1,20 @@
-"""Options that several commands share, and where their values come from when the flag is absent."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from hemo_cli.kinds import OutputFolder
+from hemo_cli.settings import SETTINGS, Command
 from hemo_core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
-    from hemo_core.bundle.keys import PublicKey
-    from hemo_core.inference.gradcam import WantedExplainer
     from hemo_core.inference.precision import Precision, Wanted
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-DEFAULT_OUT = Path("reports")
-OVERLAYS = ("auto", "always", "never")
 
 
 def json_option(command: Command) -> Command:
@@ -36,8 +32,16 @@ def config_option(command: Command) -> Command:
 
 def cache_option(command: Command) -> Command:
     """``--cache``: where training keeps preprocessed slices."""
-    text = "Preprocessed slices. [default: OUT/cache]"
-    return click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help=text)(command)
+    text = "Folder for preprocessed slices."
+    return click.option("--cache", type=OutputFolder(), show_default="OUT/cache", help=text)(command)
+
+
+def folder_option(
+    text: str, default: Path | None = None, default_text: str | None = None
+) -> Callable[[Command], Command]:
+    """``--out`` of a command that makes no job: the argument ``folder``."""
+    shown: str | bool = default_text or default is not None
+    return click.option("--out", "folder", type=OutputFolder(), default=default, show_default=shown, help=text)
 
 
 def jobs_option(command: Command) -> Command:
@@ -58,60 +62,20 @@ def bundle_argument(command: Command) -> Command:
     return click.argument("path", required=False, type=click.Path(path_type=Path))(command)
 
 
-def bundle_option(command: Command) -> Command:
-    """``--bundle``."""
-    text = "Model bundle: a folder or a .hemo file. [HEMO_BUNDLE; default: the one that came along]"
-    return click.option("--bundle", type=click.Path(path_type=Path), help=text)(command)
-
-
-def trusted_option(command: Command) -> Command:
-    """``--trusted-key KEY``, repeatable."""
-    text = "Refuse a bundle that no such key signed: a .pub file, or ed25519:…. May be repeated. [HEMO_TRUSTED_KEYS]"
-    name = click.option("--trusted-key", "trusted", multiple=True, metavar="KEY", callback=parse_keys, help=text)
-    return name(command)
-
-
-def broker_option(command: Command) -> Command:
-    """``--broker``."""
-    text = "Redis that the workers listen to. [HEMO_BROKER; default: a private one on this machine]"
-    return click.option("--broker", metavar="URL", help=text)(command)
-
-
-def out_option(command: Command) -> Command:
-    """``--out``."""
-    text = f"Folder that jobs' folders lie in. [HEMO_OUT; default: {DEFAULT_OUT}]"
-    return click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=text)(command)
-
-
-def device_option(command: Command) -> Command:
-    """``--device``."""
-    text = "cuda fails if CUDA does not come up; auto says what it chose. [HEMO_DEVICE; default: auto]"
-    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help=text)(command)
-
-
-def precision_option(command: Command) -> Command:
-    """``--precision``."""
-    text = "What the model computes in; auto says what it chose and why. [HEMO_PRECISION; default: auto]"
-    return click.option("--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), help=text)(command)
-
-
-def explainer_option(command: Command) -> Command:
-    """``--explainer``."""
-    text = "What draws heat maps: tf is the reference, onnx needs no TensorFlow. [HEMO_EXPLAINER; default: auto]"
-    return click.option("--explainer", type=click.Choice(["auto", "tf", "onnx"]), help=text)(command)
+broker_option = SETTINGS["broker"].option()
+bundle_option = SETTINGS["bundle"].option()
+trusted_option = SETTINGS["trusted_keys"].option()
+device_option = SETTINGS["device"].option()
+precision_option = SETTINGS["precision"].option()
+explainer_option = SETTINGS["explainer"].option()
+root_option = SETTINGS["roots"].option()
+out_option = SETTINGS["out"].option()
 
 
 def overlays_option(command: Command) -> Command:
     """``--overlays`` and its short form ``--no-explain``."""
-    text = "Draw heat maps; auto draws none if the model's failed their check. [HEMO_OVERLAYS; default: auto]"
     command = click.option("--no-explain", is_flag=True, help="The same as --overlays never.")(command)
-    return click.option("--overlays", type=click.Choice(OVERLAYS), help=text)(command)
-
-
-def root_option(command: Command) -> Command:
-    """``--root NAME=PATH``, repeatable."""
-    text = "Where a root is mounted here; workers know it by NAME. May be repeated. [HEMO_ROOTS]"
-    return click.option("--root", "roots", multiple=True, metavar="NAME=PATH", callback=_roots, help=text)(command)
+    return SETTINGS["overlays"].option()(command)
 
 
 def rows_option(command: Command) -> Command:
@@ -120,48 +84,18 @@ def rows_option(command: Command) -> Command:
     return click.option("--rows", type=click.IntRange(min=0), default=15, show_default=True, help=text)(command)
 
 
-def setting(name: str, flag: str | None) -> str:
-    """A text setting: flag, else environment, else ``hemo.toml``, else empty."""
-    from hemo_core.settings import Sources
-
-    return Sources.load().pick(name, flag, "", str)
+def on_command_line(parameter: str) -> bool:
+    """Whether the user typed it, rather than a variable, the settings file or the default saying it."""
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
-def path_setting(name: str, flag: Path | None) -> Path | None:
-    """A path setting, None if nobody names one."""
-    from hemo_core.settings import Sources
-
-    return Sources.load().pick(name, flag, None, Path)
-
-
-def precision_setting(flag: str | None) -> Wanted:
-    """The precision asked for, ``auto`` if nobody names one. Raises SettingsError."""
-    from hemo_core.inference.precision import WANTED
-
-    found = setting("precision", flag) or "auto"
-    if found not in WANTED:
-        raise SettingsError(f"precision {found!r} is unknown", hint="auto, fp32, fp16 or int8")
-    return found
-
-
-def explainer_setting(flag: str | None) -> WantedExplainer:
-    """The explainer asked for, ``auto`` if nobody names one. Raises SettingsError."""
-    from hemo_core.inference.gradcam import WANTED_EXPLAINERS
-
-    found = setting("explainer", flag) or "auto"
-    if found not in WANTED_EXPLAINERS:
-        raise SettingsError(f"explainer {found!r} is unknown", hint="auto, tf or onnx")
-    return found
-
-
-def overlays_setting(flag: str | None, *, no_explain: bool) -> str:
-    """One of :data:`OVERLAYS`. Raises SettingsError, or UsageError where the two flags contradict each other."""
-    if no_explain and flag not in (None, "never"):
-        raise UsageError(f"--no-explain contradicts --overlays {flag}")
-    found = "never" if no_explain else setting("overlays", flag) or "auto"
-    if found not in OVERLAYS:
-        raise SettingsError(f"overlays {found!r} is unknown", hint=", ".join(OVERLAYS))
-    return found
+def chosen_overlays(overlays: str, *, no_explain: bool) -> str:
+    """What the two flags say together. Raises UsageError where they contradict each other."""
+    if not no_explain:
+        return overlays
+    if on_command_line("overlays") and overlays != "never":
+        raise UsageError(f"--no-explain contradicts --overlays {overlays}")
+    return "never"
 
 
 def demanded(wanted: Wanted) -> Precision | None:
@@ -169,48 +103,8 @@ def demanded(wanted: Wanted) -> Precision | None:
     return None if wanted == "auto" else wanted
 
 
-def trusted_setting(flag: tuple[PublicKey, ...] | None) -> tuple[PublicKey, ...]:
-    """Keys one of which must have signed a bundle; none: signatures are not asked for. Raises SettingsError."""
-    from hemo_core.bundle.keys import trusted_keys
-    from hemo_core.settings import Sources
-
-    return trusted_keys(Sources.load(), flag)
-
-
-def parse_keys(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[PublicKey, ...] | None:
-    """Callback of an option that names public keys; None if it was not given."""
-    from hemo_core.bundle.keys import parse_public_key
-
-    try:
-        return tuple(parse_public_key(value) for value in values) or None
-    except ValueError as problem:
-        raise UsageError(f"{option.opts[0]}: {problem}") from problem
-
-
-def roots_setting(flag: Mapping[str, Path] | None) -> dict[str, Path]:
-    """Mount points by root name."""
-    from hemo_core.settings import Sources, parse_roots
-
-    return dict(Sources.load().pick("roots", dict(flag) if flag else None, {}, parse_roots))
-
-
-def out_setting(flag: Path | None) -> Path:
-    """Folder that jobs' folders lie in."""
-    return path_setting("out", flag) or DEFAULT_OUT
-
-
-def need_broker(flag: str | None) -> str:
+def need_broker(url: str | None) -> str:
     """A broker's URL. Raises SettingsError if nobody names one."""
-    url = setting("broker", flag)
     if not url:
         raise SettingsError("no broker given", hint="--broker redis://HOST:6379/0, or HEMO_BROKER, or hemo.toml")
     return url
-
-
-def _roots(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Path] | None:
-    from hemo_core.settings import parse_roots
-
-    try:
-        return parse_roots(",".join(values)) if values else None
-    except ValueError as problem:
-        raise UsageError(f"--root: {problem}") from problem

@@ -55,11 +55,11 @@ class Check:
         return asdict(self)
 
 
-def run_checks(*, broker: str, bundle: Path | None, trusted: Sequence[PublicKey], folder: Path) -> list[Check]:
+def run_checks(*, broker: str | None, bundle: Path | None, trusted: Sequence[PublicKey], folder: Path) -> list[Check]:
     """All checks, cheap ones first.
 
     Args:
-        broker: Redis URL; empty for the private one.
+        broker: Redis URL; None for the private one.
         bundle: None for the released one.
         trusted: keys one of which must have signed it; none: signatures are not asked for.
         folder: where reports are to go.

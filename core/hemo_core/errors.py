@@ -47,7 +47,7 @@ HemoError                       error
 │   └── HeadUnknown             head_unknown          to --explainer onnx; --explainer tf knows every head
 ├── DeviceError                 device_unavailable    exit 5
 ├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
-├── SinkError                   sink_failed           the reports' disk: stops the chunk, fails no scan
+├── SinkError                   sink_failed           exit 6; the reports' disk: stops the chunk, fails no scan
 ├── ReportInvalid               report_invalid        a file that should be a report is none
 ├── JobError                    job_error
 │   ├── JobNotFound             job_not_found         exit 2
@@ -373,6 +373,7 @@ class SinkError(HemoError):
     """Reports cannot be written (disk full, read-only); no scan is failed for it."""
 
     code = "sink_failed"
+    exit_code = 6
 
 
 class ReportInvalid(HemoError):

@@ -1,109 +1,117 @@
-"""Where a setting comes from: the flag, else ``HEMO_*`` in the environment, else ``hemo.toml``, else the default.
+"""Settings outside the command line: the file ``hemo.toml`` and the names of ``HEMO_*`` variables.
 
-``broker`` is ``HEMO_BROKER`` and the key ``broker``; ``worker.threads`` is ``HEMO_WORKER_THREADS`` and ``threads`` in
-the table ``[worker]``.
+``worker.threads`` is ``threads`` in the table ``[worker]`` of the file, and ``HEMO_WORKER_THREADS`` in the environment.
+What a setting means, and which commands take it, is the command line's to say.
 """
 
 from __future__ import annotations
 
-import os
+import difflib
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from hemo_core.errors import SettingsError
 
 FILE = "hemo.toml"
 FILE_VARIABLE = "HEMO_CONFIG"
-T = TypeVar("T")
+PREFIX = "HEMO_"
+
+NOT_SETTINGS = frozenset(
+    {
+        FILE_VARIABLE,
+        "HEMO_TF_THREADS",  # of TensorFlow, in training and export
+        "HEMO_SCANS",  # docker/compose.yaml
+        "HEMO_REPORTS",
+        "HEMO_UID",
+        "HEMO_GID",
+        "HEMO_DATA",  # the tests
+        "HEMO_TEST_WHEEL",
+        "HEMO_BASE_INSTALL",
+    }
+)
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The environment and the TOML file.
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file.
 
     Attributes:
-        environ: variables.
-        table: content of ``hemo.toml``.
-        file: its path; None if there is none.
+        path: None if there is none.
+        values: by dotted key; a list is a list of texts, everything else one text.
     """
 
-    environ: Mapping[str, str]
-    table: Mapping[str, Any]
-    file: Path | None = None
-
-    @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Sources:
-        """Read ``$HEMO_CONFIG``, else ``hemo.toml`` in the folder (default: the current one), if it exists.
-
-        Raises:
-            SettingsError: the file named is not there, or is no TOML.
-        """
-        variables = os.environ if environ is None else environ
-        named = variables.get(FILE_VARIABLE)
-        path = Path(named) if named else (folder or Path.cwd()) / FILE
-        try:
-            table = tomllib.loads(path.read_text("utf-8"))
-        except FileNotFoundError as problem:
-            if named:
-                raise SettingsError(f"{FILE_VARIABLE} names a file that is not there", path=named) from problem
-            return cls(variables, {})
-        except (OSError, ValueError) as problem:
-            raise SettingsError(f"cannot be read as TOML: {problem}", path=str(path)) from problem
-        return cls(variables, table, path)
-
-    def pick(self, name: str, flag: T | None, default: T, parse: Callable[[str], T]) -> T:
-        """One setting.
-
-        Args:
-            name: dotted, ``worker.threads``.
-            flag: what the command line said; None if nothing.
-            default: if nobody says anything.
-            parse: text to value; raises ValueError on nonsense.
-
-        Raises:
-            SettingsError: the environment or the file holds nonsense.
-        """
-        if flag is not None:
-            return flag
-        variable = "HEMO_" + name.upper().replace(".", "_").replace("-", "_")
-        if self.environ.get(variable):
-            return _parsed(parse, self.environ[variable], f"the environment's {variable}")
-        value: Any = self.table
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None:
-            return default
-        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        return _parsed(parse, text, f"{name} in {self.file or FILE}")
+    path: Path | None = None
+    values: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
-def parse_bool(text: str) -> bool:
-    """Yes or no in the usual spellings. Raises ValueError."""
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+def variable_of(key: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + key.upper().replace(".", "_")
+
+
+def read_settings_file(environ: Mapping[str, str], folder: Path, known: Collection[str]) -> SettingsFile:
+    """Read ``$HEMO_CONFIG``, else ``hemo.toml`` in the folder, if it exists.
+
+    Args:
+        known: the keys that mean something.
+
+    Raises:
+        SettingsError: the file named is not there, is no TOML, or holds an unknown key or an empty value.
+    """
+    named = environ.get(FILE_VARIABLE)
+    path = Path(named) if named else folder / FILE
     try:
-        return known[text.strip().lower()]
-    except KeyError:
-        raise ValueError("true or false") from None
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as problem:
+        if named:
+            raise SettingsError(f"{FILE_VARIABLE} names a file that is not there", path=named) from problem
+        return SettingsFile()
+    except (OSError, ValueError) as problem:
+        raise SettingsError(f"cannot be read as TOML: {problem}", path=str(path)) from problem
+    values = dict(_flat(table))
+    for key, value in values.items():
+        if key not in known:
+            raise SettingsError(f"{key} is no setting", path=str(path), hint=did_you_mean(key, known))
+        if not value:
+            raise SettingsError(f"{key} is empty", path=str(path), hint="leave the line out where nothing is meant")
+    return SettingsFile(path, values)
 
 
-def parse_roots(text: str) -> dict[str, Path]:
-    """``name=/path,name=/path`` as a mapping. Raises ValueError."""
-    roots: dict[str, Path] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, separator, path = part.partition("=")
-        if not separator or not name or not path:
-            raise ValueError("name=/path, several separated by commas")
-        if name in roots:
-            raise ValueError(f"root {name} is named twice")
-        roots[name] = Path(path)
-    return roots
+def check_variables(environ: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse a ``HEMO_*`` variable that nothing reads: what it says would go unheard.
+
+    An empty one says nothing. Those that Kubernetes makes for a service called ``hemo-…`` are not ours.
+
+    Args:
+        known: the keys that mean something.
+
+    Raises:
+        SettingsError: it names the nearest right one.
+    """
+    right = {variable_of(key) for key in known} | NOT_SETTINGS
+    services = tuple(
+        name.removesuffix("SERVICE_HOST")
+        for name in environ
+        if name.endswith("_SERVICE_HOST") and name.startswith(PREFIX)
+    )
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and environ[name] and name not in right and not name.startswith(services):
+            raise SettingsError(f"{name} in the environment is no setting", hint=did_you_mean(name, right))
 
 
-def _parsed(parse: Callable[[str], T], text: str, where: str) -> T:
-    try:
-        return parse(text)
-    except ValueError as problem:
-        raise SettingsError(f"{where}: {text!r} cannot be used: {problem}") from problem
+def did_you_mean(word: str, right: Collection[str]) -> str:
+    """The nearest right word, or all of them where none is near."""
+    near = difflib.get_close_matches(word, right, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(right))}"
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | list[str]]]:
+    """Dotted keys and texts: a number or a date is parsed like one from the environment."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, [str(item) for item in value] if isinstance(value, list) else str(value)

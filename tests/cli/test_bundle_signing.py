@@ -14,9 +14,7 @@ from hemo_cli.machine import Machine
 from hemo_core.bundle import SIGNATURE
 from hemo_core.bundle.keys import parse_public_key
 from hemo_core.errors import BundleUnsigned
-from hemo_core.settings import Sources
-from hemo_worker.__main__ import settings_of
-from hemo_worker.settings import WorkerSettings, worker_settings
+from hemo_worker.settings import WorkerSettings
 from hemo_worker.startup import run_worker
 
 
@@ -108,7 +106,7 @@ def test_a_packed_bundle_is_signed_and_verified_like_a_folder(hemo, folder, key,
 def test_a_key_that_is_none_is_a_usage_error(hemo, folder, value):
     ran = hemo("bundle", "verify", folder, "--key", value, "--json")
     assert ran.code == Exit.USAGE
-    assert ran.json["error"]["message"].startswith("--key: ")
+    assert ran.json["error"]["message"].startswith("Invalid value for '--key'")
 
 
 def test_submit_refuses_an_unsigned_bundle_before_it_writes_anything(hemo, folder, key):
@@ -130,14 +128,37 @@ def test_a_worker_refuses_an_unsigned_bundle_before_it_looks_for_its_broker(fold
         assert '"code": "bundle_unsigned"' in said.read()
 
 
-def test_a_worker_takes_its_keys_from_flag_environment_and_file(key, monkeypatch):
+def test_a_worker_takes_its_keys_from_flag_environment_and_file(worker_told, key, monkeypatch):
     trusted = parse_public_key(f"{key}.pub")
     arguments = ["--broker", "redis://h", "--trusted-key", trusted.text, "--trusted-key", f"{key}.pub"]
-    assert settings_of(arguments).trusted_keys == (trusted, trusted)
-    monkeypatch.setenv("HEMO_TRUSTED_KEYS", trusted.text)
-    assert settings_of(["--broker", "redis://h"]).trusted_keys == (trusted,)
-    in_file = Sources({}, {"broker": "redis://h", "trusted_keys": [f"{key}.pub"]})
-    assert worker_settings(in_file).trusted_keys == (trusted,)
+    assert worker_told(*arguments).trusted_keys == (trusted, trusted)
+    monkeypatch.setenv("HEMO_TRUSTED_KEYS", f"{trusted.text}, {key}.pub,")
+    assert worker_told("--broker", "redis://h").trusted_keys == (trusted, trusted)
+    monkeypatch.delenv("HEMO_TRUSTED_KEYS")
+    Path("hemo.toml").write_text(f'broker = "redis://h"\ntrusted_keys = ["{key}.pub"]\n', encoding="utf-8")
+    assert worker_told().trusted_keys == (trusted,)
+
+
+@pytest.mark.parametrize(
+    ("variable", "file"),
+    [
+        ({"HEMO_TRUSTED_KEY": "ed25519:AAAA"}, ""),
+        ({"HEMO_TRUSTED_KEYS": " , "}, ""),
+        ({}, 'trusted_key = "ed25519:AAAA"'),
+        ({}, "trusted_keys = []"),
+        ({}, 'trusted_keys = " , "'),
+        ({}, 'trusted_keys = [""]'),
+    ],
+)
+def test_a_setting_that_would_trust_everybody_by_mistake_is_refused(hemo, monkeypatch, variable, file):
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    Path("hemo.toml").write_text(file, encoding="utf-8")
+
+    ran = hemo("bundle", "verify")
+
+    assert ran.code == Exit.USAGE, ran.out
+    assert "key" in ran.err.lower()
 
 
 def test_a_job_that_is_resumed_trusts_whom_its_submit_trusted(key, tmp_path):

@@ -40,6 +40,7 @@ def test_the_overview_names_every_command_and_exit_code(hemo):
 
     assert all(f"\n  {name} " in ran.out for name in main.COMMANDS)
     assert "0 done, 1 some scans failed, 2 usage, 3 broker unreachable, 4 bundle refused, 5 device" in ran.out
+    assert "6 output refused" in ran.out
 
 
 def test_help_imports_nothing_heavy():
@@ -84,7 +85,7 @@ def test_every_error_of_the_tree_gets_its_exit_code_and_says_what_to_do(error, c
 def test_exit_codes_are_those_of_the_help():
     codes = {error.exit_code for error in all_errors()}
 
-    assert codes == {Exit.SCANS_FAILED, Exit.USAGE, Exit.BROKER, Exit.BUNDLE, Exit.DEVICE}
+    assert codes == {Exit.SCANS_FAILED, Exit.USAGE, Exit.BROKER, Exit.BUNDLE, Exit.DEVICE, Exit.OUTPUT}
 
 
 def test_control_characters_of_a_file_name_never_reach_the_terminal(capsys):

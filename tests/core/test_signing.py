@@ -16,9 +16,7 @@ from hemo_core.bundle.keys import (
     PublicKey,
     make_pair,
     parse_public_key,
-    parse_public_keys,
     read_private_key,
-    trusted_keys,
 )
 from hemo_core.bundle.sign import sign_bundle
 from hemo_core.bundle.signatures import Signature, message, sign
@@ -33,7 +31,6 @@ from hemo_core.errors import (
     SignatureWrong,
     UsageError,
 )
-from hemo_core.settings import Sources
 
 
 def no_passphrase() -> str:
@@ -285,36 +282,14 @@ def test_a_private_key_in_the_place_of_a_public_one_is_refused_and_not_repeated(
         parse_public_key(str(key_file))
     secret = key_file.read_text("utf-8")
     with pytest.raises(SettingsError) as caught:
-        trusted_keys(Sources({"HEMO_TRUSTED_KEYS": secret}, {}), None)
+        parse_public_key(secret)
     assert secret.splitlines()[1] not in str(caught.value)
 
 
-def test_trusted_keys_come_from_flag_environment_or_file(trusted, key_file):
-    written = f"{trusted.text},{key_file}.pub"
-    assert trusted_keys(Sources({}, {}), None) == ()
-    assert trusted_keys(Sources({"HEMO_TRUSTED_KEYS": written}, {}), None) == (trusted, trusted)
-    assert trusted_keys(Sources({}, {"trusted_keys": [trusted.text]}), None) == (trusted,)
-    other = PublicKey(bytes(32))
-    assert trusted_keys(Sources({"HEMO_TRUSTED_KEYS": written}, {}), (other,)) == (other,)
-
-
-@pytest.mark.parametrize("text", ["", " , ", "ed25519:", "ed25519:AAAA", "ed25519:!", "/no/such/key.pub", __file__])
+@pytest.mark.parametrize("text", ["", "ed25519:", "ed25519:AAAA", "ed25519:!", "/no/such/key.pub", __file__])
 def test_what_is_no_public_key_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
-        parse_public_keys(text)
-
-
-@pytest.mark.parametrize(
-    "sources",
-    [
-        Sources({"HEMO_TRUSTED_KEY": "ed25519:AAAA"}, {}),
-        Sources({}, {"trusted_key": "ed25519:AAAA"}),
-        Sources({}, {"trusted_keys": []}),
-    ],
-)
-def test_a_setting_that_would_trust_everybody_by_mistake_is_refused(sources):
-    with pytest.raises(SettingsError):
-        trusted_keys(sources, None)
+        parse_public_key(text)
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path):

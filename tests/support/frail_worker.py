@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 
+from hemo_cli.main import run
 from hemo_core.processes import few_threads
-from hemo_worker.__main__ import settings_of
 
 
 def read(ref, mount, **options):
@@ -20,10 +21,7 @@ def read(ref, mount, **options):
 
 if __name__ == "__main__":
     few_threads()
-    from hemo_core.errors import HemoError
-    from hemo_worker.startup import run_worker
+    from hemo_worker import startup
 
-    try:
-        sys.exit(run_worker(settings_of(), opener=read))
-    except HemoError as problem:
-        sys.exit(problem.exit_code)
+    startup.run_worker = partial(startup.run_worker, opener=read)
+    sys.exit(run(["worker", *sys.argv[1:]]))

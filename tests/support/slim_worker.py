@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from hemo_worker.__main__ import main
+from hemo_cli.main import run
 
 for name in ("tensorflow", "keras"):
     sys.modules[name] = None  # type: ignore[assignment]  # importing it raises ModuleNotFoundError, finding it finds none
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(["worker", *sys.argv[1:]]))

@@ -38,13 +38,14 @@ class LocalWorker:
     """A worker process of ours. Start it from the main thread: it dies with the thread that started it.
 
     Args:
-        arguments: for ``python -m hemo_worker``.
+        arguments: for ``hemo-batch worker``, which is started by its name: this package knows nothing of the command
+            line's, and there is one definition of what a worker can be told.
         log: file that takes what it says; None for our stderr.
         module: what to run; tests have their own.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, log: Path | None = None, module: Sequence[str] = ("-m", "hemo_worker")
+        self, arguments: Sequence[str], *, log: Path | None = None, module: Sequence[str] = ("-m", "hemo_cli", "worker")
     ) -> None:
         self._reader, writer = os.pipe()
         self._said = b""
@@ -160,11 +161,12 @@ def local_session(
         job_dir: the job's folder, made if absent.
         roots: mounts by name, input and output.
         bundle: None for the released one.
-        arguments: more for ``python -m hemo_worker``.
+        arguments: more for ``hemo-batch worker``.
         log: file for the worker's messages; default ``worker.log`` beside the broker's state.
 
     Raises:
         BrokerError: another session runs on that folder.
+        SinkError: that folder cannot be written to.
         MissingExtra: there is no Redis server.
     """
     state = job_dir / layout.BROKER

@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal
 
-from hemo_core.bundle.keys import PublicKey, trusted_keys
 from hemo_core.errors import SettingsError
-from hemo_core.inference.gradcam import WANTED_EXPLAINERS, WantedExplainer
-from hemo_core.inference.precision import WANTED, Wanted
-from hemo_core.settings import Sources, parse_roots
+
+if TYPE_CHECKING:  # the command line reads the defaults: nothing heavy for that
+    from hemo_core.bundle.keys import PublicKey
+    from hemo_core.inference.gradcam import WantedExplainer
+    from hemo_core.inference.precision import Wanted
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -62,47 +63,8 @@ class WorkerSettings:
     ready_fd: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in get_args(Device):
-            raise SettingsError(f"device {self.device!r} is unknown", hint="auto, cpu or cuda")
-        if self.precision not in WANTED:
-            raise SettingsError(f"precision {self.precision!r} is unknown", hint="auto, fp32, fp16 or int8")
-        if self.explainer not in WANTED_EXPLAINERS:
-            raise SettingsError(f"explainer {self.explainer!r} is unknown", hint="auto, tf or onnx")
         for name in ("readers", "batch", "ahead", "ahead_bytes", "lease_s", "task_s", "reconcile_s"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name} must be more than 0, not {getattr(self, name)}")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads must be at least 1, not {self.threads}")
-
-
-def worker_settings(sources: Sources, **flags: Any) -> WorkerSettings:
-    """Settings from flags (None: not given), ``HEMO_*`` and ``hemo.toml``.
-
-    Raises:
-        SettingsError: nonsense, or no broker.
-    """
-
-    def number(name: str, kind: type[int | float]) -> Any:
-        return sources.pick(f"worker.{name}", flags.get(name), getattr(_DEFAULTS, name), kind)
-
-    broker = sources.pick("broker", flags.get("broker"), "", str)
-    if not broker:
-        raise SettingsError("no broker given", hint="--broker redis://… or HEMO_BROKER")
-    bundle = sources.pick("bundle", flags.get("bundle"), None, Path)
-    return WorkerSettings(
-        broker=broker,
-        bundle=None if bundle is None else Path(bundle),
-        trusted_keys=trusted_keys(sources, flags.get("trusted_keys")),
-        roots=sources.pick("roots", flags.get("roots"), {}, parse_roots),
-        device=cast("Device", sources.pick("device", flags.get("device"), "auto", str)),
-        precision=cast("Wanted", sources.pick("precision", flags.get("precision"), "auto", str)),
-        explainer=cast("WantedExplainer", sources.pick("explainer", flags.get("explainer"), "auto", str)),
-        metrics_address=sources.pick("metrics.address", flags.get("metrics_address"), "127.0.0.1", str),
-        metrics_port=sources.pick("metrics.port", flags.get("metrics_port"), None, int),
-        ready_fd=flags.get("ready_fd"),
-        **{name: number(name, int) for name in ("threads", "readers", "batch", "ahead", "ahead_bytes")},
-        **{name: number(name, float) for name in ("lease_s", "task_s", "reconcile_s")},
-    )
-
-
-_DEFAULTS = WorkerSettings(broker="")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hemo_cli.console import err, out, print_json
-from hemo_cli.options import bundle_option, device_option, json_option, path_setting, setting
+from hemo_cli.options import bundle_option, device_option, json_option
 from hemo_core.extras import need_extra
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def bench(
     rounds: int,
     precisions: tuple[Precision, ...],
     bundle: Path | None,
-    device: str | None,
+    device: Device,
     as_json: bool,
 ) -> None:
     """Measure how fast this machine scores.
@@ -65,14 +65,13 @@ def bench(
     from hemo_core.bundle import open_bundle, released_bundle
     from hemo_worker.benchmark import benchmark
 
-    opened = open_bundle(path_setting("bundle", bundle) or released_bundle())
+    opened = open_bundle(bundle or released_bundle())
     if precisions:
-        _bench_precisions(opened, precisions, cast("Device", setting("device", device) or "cpu"), as_json=as_json)
+        _bench_precisions(opened, precisions, device, as_json=as_json)
         return
     with tempfile.TemporaryDirectory(prefix="hemo-bench-") as scratch:
         folder = scans or _phantoms(Path(scratch) / "phantoms", phantoms)
-        chosen = setting("device", device) or "auto"
-        found = benchmark(opened, folder, Path(scratch), device=chosen, rounds=rounds)
+        found = benchmark(opened, folder, Path(scratch), device=device, rounds=rounds)
     if as_json:
         print_json(found.to_json())
         return

@@ -9,7 +9,9 @@ import click
 
 from hemo_cli.commands.bundle_diff import diff
 from hemo_cli.console import print_fields, print_json
-from hemo_cli.options import bundle_argument, json_option, parse_keys, trusted_setting
+from hemo_cli.kinds import refuse_unwritable
+from hemo_cli.options import bundle_argument, json_option
+from hemo_cli.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +27,18 @@ _HEATMAP_CHECK = {
 }
 
 
+_key_option = SETTINGS["trusted_keys"].option(
+    flags=("--key",),
+    text="One of these keys must have signed it: a .pub file, or ed25519:…. May be repeated.",
+    metavar="PUBLIC",
+)
+
+
 @click.group()
-def bundle() -> None:
+@click.pass_context
+def bundle(ctx: click.Context) -> None:
     """Look at, check, sign, compare and pack model bundles."""
+    ctx.default_map = dict.fromkeys(bundle.commands, ctx.default_map)
 
 
 bundle.add_command(diff)
@@ -35,36 +46,29 @@ bundle.add_command(diff)
 
 @bundle.command()
 @bundle_argument
+@_key_option
 @json_option
-def show(path: Path | None, as_json: bool) -> None:
+def show(path: Path | None, trusted_keys: tuple[PublicKey, ...], as_json: bool) -> None:
     """What a bundle is: labels, input, threshold, metrics, licence. Default: the one that came along."""
     opened = _open(path)
     if as_json:
-        signature = _signature(opened, trusted_setting(None)).to_json()
+        signature = _signature(opened, trusted_keys).to_json()
         print_json({"path": str(opened.path), "digest": opened.digest, "signature": signature, **opened.manifest})
         return
-    print_fields(f"{opened.name} {opened.version}", _facts(opened))
+    print_fields(f"{opened.name} {opened.version}", _facts(opened, trusted_keys))
 
 
 @bundle.command()
 @bundle_argument
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    metavar="PUBLIC",
-    callback=parse_keys,
-    help="One of these keys must have signed it: a .pub file, or ed25519:…. May be repeated. [HEMO_TRUSTED_KEYS]",
-)
+@_key_option
 @json_option
-def verify(path: Path | None, keys: tuple[PublicKey, ...] | None, as_json: bool) -> None:
+def verify(path: Path | None, trusted_keys: tuple[PublicKey, ...], as_json: bool) -> None:
     """Check the digest of every file, and who signed them; exit code 4 if the bundle is refused.
 
     Without --key, the keys that workers are told to trust are taken; without those, no signature is asked for.
     """
-    trusted = trusted_setting(keys)
-    opened = _open(path, trusted)
-    signature = _signature(opened, trusted)
+    opened = _open(path, trusted_keys)
+    signature = _signature(opened, trusted_keys)
     facts = {"name": opened.name, "version": opened.version, "digest": opened.digest, "path": str(opened.path)}
     if as_json:
         counted = {"verified": True, "files": len(opened.manifest["files"])}
@@ -76,14 +80,15 @@ def verify(path: Path | None, keys: tuple[PublicKey, ...] | None, as_json: bool)
 
 @bundle.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
-def pack(path: Path, out: Path, as_json: bool) -> None:
+def pack(path: Path, target: Path, as_json: bool) -> None:
     """Pack the bundle folder PATH into the single file OUT (.hemo)."""
     from hemo_core.bundle import open_bundle
     from hemo_core.bundle.archive import pack as pack_bundle
 
-    written = pack_bundle(open_bundle(path), out)
+    refuse_unwritable(target.parent)
+    written = pack_bundle(open_bundle(path), target)
     if as_json:
         print_json({"path": str(written)})
         return
@@ -91,10 +96,10 @@ def pack(path: Path, out: Path, as_json: bool) -> None:
 
 
 @bundle.command()
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
 @json_option
-def keygen(out: Path, ask: bool, as_json: bool) -> None:
+def keygen(target: Path, ask: bool, as_json: bool) -> None:
     """Make a key pair: OUT is private, for `sign`; OUT.pub is public, for whoever is to trust it.
 
     An existing file is never overwritten.
@@ -102,15 +107,20 @@ def keygen(out: Path, ask: bool, as_json: bool) -> None:
     from hemo_core.bundle.keys import make_pair
 
     passphrase = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if ask else None
-    public, public_path = make_pair(out, passphrase)
+    public, public_path = make_pair(target, passphrase)
     if as_json:
-        facts = {"private": str(out), "public": str(public_path), "key_id": public.key_id, "trusted_key": public.text}
+        facts = {
+            "private": str(target),
+            "public": str(public_path),
+            "key_id": public.key_id,
+            "trusted_key": public.text,
+        }
         print_json(facts)
         return
     print_fields(
         "a new key pair",
         {
-            "private": f"{out} (keep it to yourself, and a copy in a safe place)",
+            "private": f"{target} (keep it to yourself, and a copy in a safe place)",
             "public": public_path,
             "key id": public.key_id,
             "to trust it": f"HEMO_TRUSTED_KEYS={public.text}",
@@ -162,13 +172,13 @@ def _heatmap_rows(opened: Bundle) -> dict[str, str]:
     return {f"  {line.name.partition(':')[0].lower()}": line.in_words() for line in heatmap_lines(found)}
 
 
-def _facts(opened: Bundle) -> dict[str, Any]:
+def _facts(opened: Bundle, trusted: tuple[PublicKey, ...]) -> dict[str, Any]:
     windows = ", ".join(f"level {window.level:g} width {window.width:g}" for window in opened.input.windows)
     origin = opened.manifest.get("origin")
     return {
         "path": opened.path,
         "digest": opened.digest,
-        "signature": _signature(opened, trusted_setting(None)).in_words(),
+        "signature": _signature(opened, trusted).in_words(),
         "findings": ", ".join(opened.scoring.names),
         "input": f"{opened.input.height}×{opened.input.width}, {windows} HU",
         "threshold": f"{opened.scoring.threshold:.4f} (probability, {'not ' if origin else ''}calibrated)",

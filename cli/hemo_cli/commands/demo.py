@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,24 +13,24 @@ from hemo_cli.commands.results import read_results, show_results
 from hemo_cli.console import err, plain, print_json
 from hemo_cli.console import out as console
 from hemo_cli.failure import Exit
+from hemo_cli.kinds import OutputFolder
 from hemo_cli.machine import Machine, run_here
 from hemo_cli.options import (
     bundle_option,
     demanded,
     device_option,
     explainer_option,
-    explainer_setting,
     json_option,
     out_option,
-    out_setting,
-    path_setting,
     precision_option,
-    precision_setting,
-    setting,
-    trusted_setting,
+    trusted_option,
 )
 from hemo_cli.selection import Intake
 from hemo_cli.submission import make_order
+
+if TYPE_CHECKING:
+    from hemo_core.bundle.keys import PublicKey
+    from hemo_core.inference.precision import Wanted
 
 _ALL_ROWS = 100
 _POSITIVE = ("hemorrhage", "review")
@@ -60,24 +60,26 @@ class TruthComparison:
 @click.command()
 @click.option(
     "--phantoms",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutputFolder(),
     default=Path("phantoms"),
     show_default=True,
     help="Folder for the synthetic scans; written if absent.",
 )
 @out_option
 @bundle_option
+@trusted_option
 @device_option
 @precision_option
 @explainer_option
 @json_option
 def demo(
     phantoms: Path,
-    out: Path | None,
+    out: Path,
     bundle: Path | None,
-    device: str | None,
-    precision: str | None,
-    explainer: str | None,
+    trusted_keys: tuple[PublicKey, ...],
+    device: str,
+    precision: Wanted,
+    explainer: str,
     as_json: bool,
 ) -> int:
     """Score synthetic scans and compare with their truth.
@@ -88,12 +90,9 @@ def demo(
 
     _write_phantoms(phantoms, quiet=as_json)
     intake = Intake(group_folders=False, all_series=False, overrides=frozenset(), allow_implausible=False)
-    wanted = precision_setting(precision)
-    options = JobOptions(precision=demanded(wanted))
-    model, keys = path_setting("bundle", bundle), trusted_setting(None)
-    order = make_order(phantoms, out_setting(out), None, {}, model, keys, intake, options, "normal")
-    chosen = (setting("device", device) or "auto", wanted, explainer_setting(explainer))
-    machine = Machine(order.mounts, order.bundle.path, *chosen, keys)
+    options = JobOptions(precision=demanded(precision))
+    order = make_order(phantoms, out, None, {}, bundle, trusted_keys, intake, options, "normal")
+    machine = Machine(order.mounts, order.bundle.path, device, precision, explainer, trusted_keys)
     run_here(order.job_dir, machine, order.place, quiet=as_json)
     found = read_results(order.job_dir, _ALL_ROWS)
     compared = compare(phantoms, {row["path"]: row for row in (*found.top, *found.others)})

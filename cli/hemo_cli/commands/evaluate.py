@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from hemo_cli.console import print_fields, print_json
-from hemo_cli.options import device_option, json_option, path_setting, setting
+from hemo_cli.kinds import OutputFolder
+from hemo_cli.options import device_option, folder_option, json_option
+from hemo_cli.settings import SETTINGS
 from hemo_core.extras import need_extra
 
 if TYPE_CHECKING:
@@ -28,10 +30,10 @@ _MOST_PRECISIONS = 2
     type=click.Choice(["val", "test"]),
     help="Which patients. [default: test of a configuration, all of other data]",
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder. [default: runs/evidence/…]")
+@folder_option("Folder.", default_text="runs/evidence/…")
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutputFolder(),
     default=Path("runs/cache"),
     show_default=True,
     help="Where preprocessed slices are kept.",
@@ -53,19 +55,21 @@ _MOST_PRECISIONS = 2
 @click.option("--heatmaps", is_flag=True, help="Also measure the heat maps. Slow.")
 @click.option("--resamples", type=click.IntRange(min=100), default=2000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the bootstrap.")
+@SETTINGS["bundle"].option(hidden=True)  # for HEMO_BUNDLE and hemo.toml; the command line has an argument
 @device_option
 @json_option
 def evaluate(
     paths: tuple[Path, ...],
     side: str | None,
-    out: Path | None,
+    folder: Path | None,
     cache: Path,
     precisions: tuple[str, ...],
     cases: int,
     heatmaps: bool,
     resamples: int,
     seed: int,
-    device: str | None,
+    bundle: Path | None,
+    device: Device,
     as_json: bool,
 ) -> None:
     """Measure a bundle on labelled data and write a report.
@@ -88,17 +92,17 @@ def evaluate(
     from hemo_trainer.figures.intervals import Resampling
 
     data = paths[-1]
-    bundle = paths[0] if len(paths) > 1 else path_setting("bundle", None) or released_bundle()
+    measured = paths[0] if len(paths) > 1 else bundle or released_bundle()
     plan = Plan(
         side=cast("Split | None", side),
-        device=cast("Device", setting("device", device) or "auto"),
+        device=device,
         precisions=cast("tuple[Precision, ...]", precisions) or ("fp32",),
         resampling=Resampling(resamples, seed),
         cases=cases,
         heatmaps=heatmaps,
-        command=_command(bundle, data, side, precisions, resamples, seed),
+        command=_command(measured, data, side, precisions, resamples, seed),
     )
-    report = measure(bundle, data, out or _folder(bundle, data, side), cache=cache, plan=plan)
+    report = measure(measured, data, folder or _folder(measured, data, side), cache=cache, plan=plan)
     if as_json:
         print_json({"report": str(report.page), "evidence": report.evidence})
         return

@@ -11,7 +11,7 @@ import click
 
 from hemo_cli.console import err, out, plain, print_fields, print_json
 from hemo_cli.import_options import given, imported_options, made_run
-from hemo_cli.options import json_option
+from hemo_cli.options import folder_option, json_option
 from hemo_core.errors import UsageError
 from hemo_core.extras import need_extra
 
@@ -25,14 +25,7 @@ _REPORTED = ("parity", "gates", "variants")
 
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--out",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bundles"),
-    show_default=True,
-    help="Folder that bundles lie in; the new one is OUT/NAME-VERSION.",
-)
+@folder_option("Folder that bundles lie in; the new one is OUT/NAME-VERSION.", Path("bundles"))
 @click.option("--version", "release", default="0.1.0", show_default=True, help="Semantic version of the bundle.")
 @click.option("--name", help="Name of the bundle. [default: the run's, or the file's]")
 @imported_options

@@ -12,7 +12,7 @@ import click
 
 from hemo_cli.console import out, plain, print_json
 from hemo_cli.failure import Exit
-from hemo_cli.options import broker_option, json_option, need_broker, setting
+from hemo_cli.options import broker_option, json_option, need_broker
 from hemo_cli.progress import detail, follow
 from hemo_core.errors import JobNotFound
 
@@ -107,9 +107,8 @@ def _store_of(job: str, broker: str | None) -> Iterator[tuple[JobStore, str]]:
 
 
 def _running_broker(job: str, broker: str | None) -> str | None:
-    named = setting("broker", broker)
-    if named:
-        return named
+    if broker:
+        return broker
     from hemo_cli.machine import running_broker
 
     return running_broker(Path(job)) if Path(job).is_dir() else None

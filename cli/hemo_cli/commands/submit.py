@@ -16,24 +16,18 @@ from hemo_cli.machine import Machine, run_here
 from hemo_cli.options import (
     broker_option,
     bundle_option,
+    chosen_overlays,
     demanded,
     device_option,
     explainer_option,
-    explainer_setting,
     json_option,
+    on_command_line,
     out_option,
-    out_setting,
     overlays_option,
-    overlays_setting,
-    path_setting,
     precision_option,
-    precision_setting,
     root_option,
-    roots_setting,
     rows_option,
-    setting,
     trusted_option,
-    trusted_setting,
 )
 from hemo_cli.progress import follow
 from hemo_cli.selection import Intake, intake_options
@@ -42,6 +36,7 @@ from hemo_core.errors import UsageError
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
+    from hemo_core.inference.precision import Wanted
     from hemo_core.jobs import Priority, Progress
 
 
@@ -65,17 +60,17 @@ if TYPE_CHECKING:
 @json_option
 def submit(
     path: Path,
-    out: Path | None,
+    out: Path,
     job: str | None,
     broker: str | None,
-    roots: dict[str, Path] | None,
+    roots: dict[str, Path],
     bundle: Path | None,
-    trusted: tuple[PublicKey, ...] | None,
-    device: str | None,
-    precision: str | None,
-    explainer: str | None,
+    trusted_keys: tuple[PublicKey, ...],
+    device: str,
+    precision: Wanted,
+    explainer: str,
     intake: Intake,
-    overlays: str | None,
+    overlays: str,
     no_explain: bool,
     max_overlays: int,
     priority: str,
@@ -93,40 +88,37 @@ def submit(
     """
     from hemo_core.jobs import JobOptions
 
-    url, wanted = setting("broker", broker), precision_setting(precision)
-    if no_wait and not url:
+    if no_wait and not broker:
         raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
-    keys, drawing = trusted_setting(trusted), overlays_setting(overlays, no_explain=no_explain)
+    drawing = chosen_overlays(overlays, no_explain=no_explain)
     order = make_order(
         path,
-        out_setting(out),
+        out,
         job,
-        roots_setting(roots),
-        path_setting("bundle", bundle),
-        keys,
+        roots,
+        bundle,
+        trusted_keys,
         intake,
         JobOptions(
             explain=drawing != "never",
             unverified_overlays=drawing == "always",
             max_overlays=max_overlays,
             allow_implausible=intake.allow_implausible,
-            precision=demanded(wanted),
+            precision=demanded(precision),
         ),
         cast("Priority", priority),
     )
-    if url and device:
-        raise UsageError("--device is chosen by the workers of a broker", hint="hemo-batch worker --device …")
-    if url and explainer:
-        raise UsageError("--explainer is chosen by the workers of a broker", hint="hemo-batch worker --explainer …")
-    if url:
-        ended = _submit_there(order, url, wait=not no_wait, quiet=as_json)
+    for name in ("device", "explainer"):
+        if broker and on_command_line(name):
+            raise UsageError(f"--{name} is chosen by the workers of a broker", hint=f"hemo-batch worker --{name} …")
+    if broker:
+        ended = _submit_there(order, broker, wait=not no_wait, quiet=as_json)
+        if ended is None:
+            _say_submitted(order, broker, as_json=as_json)
+            return Exit.DONE
     else:
-        chosen = (setting("device", device) or "auto", wanted, explainer_setting(explainer))
-        machine = Machine(order.mounts, order.bundle.path, *chosen, keys)
+        machine = Machine(order.mounts, order.bundle.path, device, precision, explainer, trusted_keys)
         ended = run_here(order.job_dir, machine, order.place, quiet=as_json)
-    if ended is None:
-        _say_submitted(order, url, as_json=as_json)
-        return Exit.DONE
     show_job(order.job_dir, rows, as_json=as_json)
     return exit_of(ended.failed)
 
@@ -138,9 +130,11 @@ def _submit_there(order: Order, url: str, *, wait: bool, quiet: bool) -> Progres
 
 
 def _say_submitted(order: Order, url: str, *, as_json: bool) -> None:
+    from hemo_core.jobs.queue import safe_url
+
     job = order.job_dir.name
     if as_json:
-        print_json({"job": job, "folder": str(order.job_dir.resolve()), "broker": url})
+        print_json({"job": job, "folder": str(order.job_dir.resolve()), "broker": safe_url(url)})
         return
     console().print(f"submitted [bold]{plain(job)}[/], reports in {plain(order.job_dir)}", soft_wrap=True)
     console().print(f"hemo-batch watch {plain(job)}")

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from hemo_cli.console import interval_text, print_fields, print_json
-from hemo_cli.options import cache_option, config_option, jobs_option, json_option, pretrained_option
+from hemo_cli.options import cache_option, config_option, folder_option, jobs_option, json_option, pretrained_option
 from hemo_core.extras import need_extra
 
 
 @click.command()
 @config_option
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder. [default: runs/NAME]")
+@folder_option("Run folder.", default_text="runs/NAME")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
 @click.option("--finish", is_flag=True, help="With --resume: train no further, finish with the best epoch so far.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs.")
@@ -28,7 +28,7 @@ from hemo_core.extras import need_extra
 @json_option
 def train(
     config: Path,
-    out: Path | None,
+    folder: Path | None,
     resume: bool,
     finish: bool,
     tensorboard: bool,
@@ -42,7 +42,7 @@ def train(
     if refit and (resume or tensorboard):
         raise click.UsageError("--refit goes with neither --resume nor --tensorboard")
     need_extra("train")
-    run = out or Path("runs") / config.stem
+    run = folder or Path("runs") / config.stem
     if refit:
         from hemo_trainer.runs.refit import refit as fit_again
 
@@ -62,7 +62,7 @@ _SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
 
 @click.command()
 @config_option
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder. [default: runs/NAME-crossval]")
+@folder_option("Folder for the folds and the figures.", default_text="runs/NAME-crossval")
 @click.option("--folds", type=click.IntRange(min=3), default=5, show_default=True, help="How many models are fitted.")
 @click.option(
     "--sides",
@@ -78,7 +78,7 @@ _SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
 @json_option
 def crossval(
     config: Path,
-    out: Path | None,
+    folder: Path | None,
     folds: int,
     sides: str,
     jobs: int,
@@ -92,11 +92,11 @@ def crossval(
     from hemo_trainer.runs.crossval import cross_validate
     from hemo_trainer.runs.out_of_fold import summarise
 
-    folder = out or Path("runs") / f"{config.stem}-crossval"
-    slices = cache or folder / "cache"
+    place = folder or Path("runs") / f"{config.stem}-crossval"
+    slices = cache or place / "cache"
     cross_validate(
         config,
-        folder,
+        place,
         cache=slices,
         folds=folds,
         sides=_SIDES[sides],  # type: ignore[arg-type]
@@ -104,11 +104,11 @@ def crossval(
         ablate=ablate,
         pretrained=pretrained,
     )
-    found = summarise(config, folder, cache=slices)
+    found = summarise(config, place, cache=slices)
     if as_json:
         print_json(found)
         return
-    print_fields(f"{folds} folds, AUC out of fold", {"folder": folder, **_lines(found)})
+    print_fields(f"{folds} folds, AUC out of fold", {"folder": place, **_lines(found)})
 
 
 def _lines(found: dict[str, Any]) -> dict[str, str]:
@@ -122,13 +122,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
 
 @click.command("learning-curve")
 @config_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/learning-curve"),
-    show_default=True,
-    help="Folder for the folds, the figures and the plot.",
-)
+@folder_option("Folder for the folds, the figures and the plot.", Path("runs/learning-curve"))
 @click.option(
     "--share",
     "shares",
@@ -145,7 +139,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
 @json_option
 def learning_curve(
     config: Path,
-    out: Path,
+    folder: Path,
     shares: tuple[float, ...],
     folds: int,
     jobs: int,
@@ -158,7 +152,7 @@ def learning_curve(
     from hemo_trainer.runs.learning_curve import learning_curve as measure
 
     points = measure(
-        config, out, cache=cache or out / "cache", folds=folds, jobs=jobs, shares=shares, pretrained=pretrained
+        config, folder, cache=cache or folder / "cache", folds=folds, jobs=jobs, shares=shares, pretrained=pretrained
     )
     if as_json:
         print_json(points)
@@ -168,29 +162,23 @@ def learning_curve(
         for point in points
         for where, one in point["figures"].items()
     }
-    print_fields("AUC out of fold", {**rows, "plot": out / "learning_curve.png"})
+    print_fields("AUC out of fold", {**rows, "plot": folder / "learning_curve.png"})
 
 
 @click.command()
 @config_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/leakage"),
-    show_default=True,
-    help="Folder for the figures and the plot.",
-)
+@folder_option("Folder for the figures and the plot.", Path("runs/leakage"))
 @click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Folds of either kind.")
 @cache_option
 @json_option
-def leakage(config: Path, out: Path, folds: int, cache: Path | None, as_json: bool) -> None:
+def leakage(config: Path, folder: Path, folds: int, cache: Path | None, as_json: bool) -> None:
     """Score one configuration under a random split of slices and under a split by patient."""
     need_extra("train")
     from hemo_trainer.runs.leakage import study
 
-    found = study(config, out, cache=cache or out / "cache", folds=folds)
+    found = study(config, folder, cache=cache or folder / "cache", folds=folds)
     if as_json:
         print_json(found)
         return
     rows = {f"{kind}, {name}": interval_text(one[name]) for kind, one in found.items() for name in ("auc", "accuracy")}
-    print_fields("the same network, two ways to split", {**rows, "plot": out / "leakage.png"})
+    print_fields("the same network, two ways to split", {**rows, "plot": folder / "leakage.png"})

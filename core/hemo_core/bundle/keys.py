@@ -1,4 +1,4 @@
-"""ed25519 keys (RFC 8032): making a pair, reading either half, and which public ones an installation trusts.
+"""ed25519 keys (RFC 8032): making a pair, and reading either half.
 
 Files are PEM, as ``openssl genpkey -algorithm ed25519`` writes them: PKCS #8 for the private half, SubjectPublicKeyInfo
 (RFC 8410) for the public one.
@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING
 
 from hemo_core.bundle.manifest import MANIFEST
 from hemo_core.errors import SettingsError, UsageError
-from hemo_core.settings import Sources
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding
 
-SETTING = "trusted_keys"
 PREFIX = "ed25519:"
-_SINGULAR = "HEMO_TRUSTED_KEY"
 _PRIVATE = "PRIVATE KEY"
 _RAW = 32
 _LARGEST_FILE = 64 * 1024
@@ -103,25 +100,6 @@ def parse_public_key(text: str) -> PublicKey:
             raise ValueError(f"an ed25519 key has {_RAW} bytes, not {len(raw)}")
         return PublicKey(raw)
     return _read_public(Path(text))
-
-
-def parse_public_keys(text: str) -> tuple[PublicKey, ...]:
-    """Several, separated by commas. Raises ValueError; so does an empty list, which would trust everybody."""
-    keys = tuple(parse_public_key(part.strip()) for part in text.split(",") if part.strip())
-    if not keys:
-        raise ValueError("it names no key; leave the setting out where no signature is to be asked for")
-    return keys
-
-
-def trusted_keys(sources: Sources, flag: tuple[PublicKey, ...] | None) -> tuple[PublicKey, ...]:
-    """Keys one of which must have signed a bundle; none: signatures are not asked for.
-
-    Raises:
-        SettingsError: a key cannot be read, or the setting's name is misspelt so that it would go unheard.
-    """
-    if sources.environ.get(_SINGULAR) or SETTING.removesuffix("s") in sources.table:
-        raise SettingsError("the setting is called trusted_keys, HEMO_TRUSTED_KEYS", hint="nothing reads the singular")
-    return sources.pick(SETTING, flag, (), parse_public_keys)
 
 
 def make_pair(path: Path, passphrase: str | None = None) -> tuple[PublicKey, Path]:

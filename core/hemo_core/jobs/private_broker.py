@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hemo_core.errors import BrokerError, MissingExtra
+from hemo_core.errors import BrokerError, MissingExtra, SinkError
 from hemo_core.processes import die_with_parent
 
 SERVERS = ("valkey-server", "redis-server")
@@ -72,6 +72,7 @@ class PrivateBroker:
 
     Raises:
         BrokerError: somebody else runs a broker on that folder, or the server does not start.
+        SinkError: the folder cannot be made or written to.
         MissingExtra: there is no server to start.
     """
 
@@ -147,7 +148,7 @@ class PrivateBroker:
                 hint="wait for it or stop it; hemo-batch status shows its jobs",
             ) from problem
         except OSError as problem:
-            raise BrokerError(f"cannot use the state folder: {problem.strerror}", path=str(self.state)) from problem
+            raise SinkError(f"cannot use the state folder: {problem.strerror}", path=str(self.state)) from problem
 
     def _await_answer(self) -> None:
         from redis import Redis

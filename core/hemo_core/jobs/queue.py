@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,20 @@ HARD_LIMIT_S = 900
 SENT_HEADER = "hemo_sent"
 _STEP_SEPARATOR = "\x06\x16"
 _PAGE = 1000
+_PASSWORD = re.compile(r"([?&]password=)[^&#]*", re.IGNORECASE)
+_WANTED = "redis://, rediss:// or redis+socket://"
 _SCHEMES = ("redis", "rediss", "redis+socket", "unix")
+
+
+def safe_url(url: str) -> str:
+    """The URL without its password, for everything that is printed; a user's name stays.
+
+    It makes no demands on the URL: a password may hold any character, and what is no URL may still hold one.
+    """
+    scheme, separator, rest = _PASSWORD.sub(r"\1***", url).partition("://")
+    login, _, place = (rest or scheme).rpartition("@")
+    user = login.partition(":")[0]
+    return f"{scheme + separator if separator else ''}{user + '@' if user else ''}{place}"
 
 
 def check_url(url: str) -> str:
@@ -32,11 +46,13 @@ def check_url(url: str) -> str:
         BrokerError: not a Redis URL.
         BrokerInsecure: TLS without verifying the server's certificate.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as problem:
+        raise BrokerError(f"{safe_url(url)} is no URL: its host or port cannot be read", hint=_WANTED) from problem
     if parts.scheme not in _SCHEMES:
-        raise BrokerError(
-            f"{parts.scheme or url!r} is no broker hemo-batch can use", hint="redis://, rediss:// or redis+socket://"
-        )
+        raise BrokerError(f"{safe_url(url)} is no broker hemo-batch can use", hint=_WANTED)
     if parts.scheme == "rediss":
         mode = parse_qs(parts.query).get("ssl_cert_reqs", [""])[0].lower().removeprefix("cert_")
         if mode != "required":

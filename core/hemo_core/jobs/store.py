@@ -20,7 +20,7 @@ from hemo_core.errors import BrokerError, JobExists, JobNotFound
 from hemo_core.jobs import scripts
 from hemo_core.jobs.header import JobHeader, load_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
-from hemo_core.jobs.queue import PREFIX, redis_url
+from hemo_core.jobs.queue import PREFIX, redis_url, safe_url
 
 KEEP_FINISHED_S = 30 * 24 * 3600
 POISON_DEATHS = 2
@@ -119,8 +119,7 @@ class JobStore:
     @property
     def safe_url(self) -> str:
         """The URL without its password."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        return safe_url(self.url)
 
     def close(self) -> None:
         """Close the connections."""

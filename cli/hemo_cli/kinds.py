@@ -1,0 +1,78 @@
+"""What an option's value may be, beyond click's own types."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hemo_core.errors import SinkError
+
+if TYPE_CHECKING:
+    from hemo_core.bundle.keys import PublicKey
+
+
+class Several(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """What may be given several times, and in one text separated by commas."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Blanks between commas are nothing; a text of nothing else is left for ``convert`` to refuse."""
+        return [part.strip() for part in rv.split(",") if part.strip()] or [rv]
+
+
+class Key(Several):
+    """A public key: ``ed25519:…``, or a ``.pub`` file."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PublicKey:
+        """What was given is never repeated in a message: it may be a private key by mistake."""
+        from hemo_core.bundle.keys import PublicKey, parse_public_key
+
+        if isinstance(value, PublicKey):
+            return value
+        try:
+            return parse_public_key(value.strip())
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+class Root(Several):
+    """``NAME=PATH``, as a pair."""
+
+    name = "root"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        """The name and the path."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, path = value.partition("=")
+        if not (name and separator and path):
+            self.fail(f"{value!r} is not NAME=PATH", param, ctx)
+        return name, Path(path)
+
+
+class OutputFolder(click.Path):
+    """A folder that is there, or can be made, and takes files."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises SinkError before anything is begun that could not be written."""
+        path = Path(str(super().convert(value, param, ctx)))
+        refuse_unwritable(path)
+        return path
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise SinkError if neither the folder nor the nearest one above it that exists takes files."""
+    place = path
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise SinkError("cannot be written to: a file, or a link to nothing, is in the way", path=str(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise SinkError("cannot be written to: no permission, or a read-only disk", path=str(place))
