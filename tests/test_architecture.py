@@ -129,6 +129,6 @@ def test_the_wheel_carries_bundle_licence_schema_and_types():
     names = {str(name) for name in files("hemo-batch") or ()}
 
     assert "hemo_core/released/LICENSE-WEIGHTS.md" in names
-    assert "hemo_core/schemas/report-1.json" in names
+    assert {"hemo_core/schemas/report-1.json", "hemo_core/schemas/report-2.json"} <= names
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert not [name for name in names if name.startswith(("tests/", "core/", "docker/"))]

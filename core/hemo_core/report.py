@@ -1,4 +1,4 @@
-"""The report of one scan, schema version 1 (``schemas/report-1.json``).
+"""The report of one scan, schema version 2 (``schemas/report-2.json``, made of the types here).
 
 The same scan, bundle, precision and device give the same bytes: a report holds no time, duration or host name, its keys
 are sorted, and its numbers are rounded (probabilities to 6 digits, millimetres and degrees to 3). It holds no patient
@@ -7,27 +7,44 @@ name or id. Numbers of slices count from 1, as people and viewers count them.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib import resources
-from typing import Any, Literal, Protocol, cast
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast
+
+from msgspec import Meta
 
 import hemo_core
-from hemo_core.bundle.contract import HeatmapCheck, ScoringContract
+from hemo_core.bundle.contract import HeatmapCheck
+from hemo_core.bundle.findings import Finding, Role, default_name, wording
 from hemo_core.errors import HemoError, ReportInvalid, ScoringFailed
+from hemo_core.inference.scoring import FindingScore, ScanScore
+from hemo_core.records import check_version, decode, dumps, loads
 from hemo_core.scans.preprocess import Prepared
 from hemo_core.scans.scan import Geometry, Quality, Scan, ScanRef, SourceKind
-from hemo_core.wording import LABEL_TEXT, STATEMENT, quality_text
+from hemo_core.wording import STATEMENT, label_text, quality_text
 
 Outcome = Literal["scored", "rejected", "failed"]
 Heatmap = Literal["drawn", "empty_heatmap", "withheld"]
+Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Number: TypeAlias = Annotated[int, Meta(ge=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Code: TypeAlias = Annotated[str, Meta(pattern="^[a-z0-9_]+$")]
+PictureName: TypeAlias = Annotated[str, Meta(pattern=r"^slice-[0-9]{3,}\.png$")]
 
-SCHEMA = "hemo-batch/report"
-SCHEMA_VERSION = 1
+SCHEMA, SCHEMA_VERSION, SCHEMA_VERSIONS = "hemo-batch/report", 2, (1, 2)
 PROBABILITY_DIGITS = 6
 LENGTH_DIGITS = 3
+SCORED_ONLY = (
+    "label",
+    "label_text",
+    "probability",
+    "threshold",
+    "highest_slice",
+    "geometry",
+    "engine",
+)
+"""Fields that a report has if, and only if, its scan was scored."""
 
 
 class BundleFacts(Protocol):
@@ -47,31 +64,11 @@ class BundleFacts(Protocol):
 
 
 class ScoringBundle(BundleFacts, Protocol):
-    """A bundle that can also label."""
-
-    @property
-    def scoring(self) -> ScoringContract:
-        """Where the threshold stands."""
+    """A bundle that can also score."""
 
     @property
     def heatmap_check(self) -> HeatmapCheck:
         """Whether its heat maps depend on what it learned."""
-
-
-class Score(Protocol):
-    """What scoring found; :class:`hemo_core.inference.scoring.ScanScore` has it."""
-
-    @property
-    def probability(self) -> float:
-        """Calibrated, of the scan."""
-
-    @property
-    def slice_probabilities(self) -> Iterable[float]:
-        """Calibrated, one a model slice."""
-
-    @property
-    def label(self) -> str:
-        """What the threshold made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +76,21 @@ class Identity:
     """Which scan a report is about. No patient name or id.
 
     Attributes:
-        path: as discovery found it, below the input root called ``root``.
+        path: as discovery found it, below the input root called ``root``; bytes that are no UTF-8 are lone surrogates.
         files: number of its files.
         slices: number of its source slices; None where it was never read.
+        duplicate_of: id of the scan with the same content that stands before this one.
     """
 
     scan_id: str
     root: str
     path: str
     kind: SourceKind
-    files: int
-    slices: int | None = None
-    study_uid: str | None = None
-    series_uid: str | None = None
-    duplicate_of: str | None = None
+    files: Count
+    slices: Number | None
+    study_uid: str | None
+    series_uid: str | None
+    duplicate_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +103,10 @@ class SourceSlice:
         position_mm: signed distance along the slice normal.
     """
 
-    number: int
+    number: Number
     file: str
-    sop_instance_uid: str | None = None
-    position_mm: float | None = None
+    sop_instance_uid: str | None
+    position_mm: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +115,49 @@ class SliceResult:
 
     Attributes:
         number: its place among the model's slices, from 1.
-        probability: calibrated.
+        probability: calibrated, of the primary finding.
         sources: the input slices averaged into it, mostly one.
         picture: file name of its overlay beside the report, if one was drawn.
         heatmap: ``drawn``; ``empty_heatmap`` where nothing in the slice raises its score; ``withheld`` where maps of
             this model failed their check; None where not asked for.
     """
 
-    number: int
-    probability: float
-    sources: tuple[SourceSlice, ...]
-    picture: str | None = None
-    heatmap: Heatmap | None = None
+    number: Number
+    probability: Probability
+    sources: Annotated[tuple[SourceSlice, ...], Meta(min_length=1)]
+    picture: PictureName | None
+    heatmap: Heatmap | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingResult:
+    """What the model said about one finding.
+
+    Attributes:
+        name: for machines, as in the bundle.
+        text: for people.
+        code: SNOMED CT concept id.
+        role: ``primary`` for the one that decides the label.
+        probability: calibrated, of the scan.
+        threshold: from this probability on a scan, or a slice, counts as positive.
+        slice_probabilities: calibrated, one a model slice, where a model has several findings; None where it has one,
+            whose are those of ``slices``.
+    """
+
+    name: str
+    text: str
+    code: str | None
+    role: Role
+    probability: Probability
+    threshold: Probability
+    slice_probabilities: tuple[Probability, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class QualityNote:
     """A quality code and what it means for this scan, in one sentence."""
 
-    code: str
+    code: Code
     note: str
 
 
@@ -158,7 +180,7 @@ class EngineFacts:
 
     provider: str
     precision: str = "fp32"
-    explainer: str | None = None
+    explainer: Literal["tf", "onnx"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +189,22 @@ class ReportedError:
 
     Attributes:
         code: of :mod:`hemo_core.errors`, or a rejection's.
+        hint: what to do.
         file: the file it was about, below the root, where that is known.
     """
 
-    code: str
+    code: Code
     message: str
-    hint: str | None = None
-    file: str | None = None
+    hint: str | None
+    file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What wrote a report."""
+
+    name: Literal["hemo-batch"] = "hemo-batch"
+    version: str = hemo_core.__version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,75 +221,60 @@ class Shown:
     heatmap: Heatmap = "drawn"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The report of one scan.
+    """The report of one head CT scan. Research use only, not a medical device.
 
     Attributes:
-        label, probability, threshold, highest_slice, engine, geometry: only where ``outcome`` is ``scored``.
+        label: the primary finding's name, ``review`` or ``no_finding``; None unless scored, like all that follows.
+        label_text: the label in the words people read.
+        probability: calibrated, of the scan, for the primary finding, 6 digits.
+        threshold: of the primary finding.
+        highest_slice: number of the model slice with the highest probability.
+        findings: every finding of the model, in the order of its outputs; empty unless scored.
         slices: every slice the model saw, foot to head; empty unless scored.
-        error: only where it is not. A scan that was cancelled before its turn has no report.
+        error: only where it was not scored. A scan that was cancelled before its turn has no report.
+        statement: what the report is not.
     """
 
     scan: Identity
     outcome: Outcome
     label: str | None = None
-    probability: float | None = None
-    threshold: float | None = None
-    highest_slice: int | None = None
+    label_text: str | None = None
+    probability: Probability | None = None
+    threshold: Probability | None = None
+    highest_slice: Number | None = None
+    findings: tuple[FindingResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     geometry: Geometry | None = None
     quality: tuple[QualityNote, ...] = ()
     model: ModelIdentity | None = None
     engine: EngineFacts | None = None
     error: ReportedError | None = None
-    software_version: str = hemo_core.__version__
+    software: Software = field(default_factory=Software)
+    statement: str = STATEMENT
+    schema: Literal["hemo-batch/report"] = "hemo-batch/report"
+    schema_version: Literal[2] = 2
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: it contradicts itself."""
+        scored = self.outcome == "scored"
+        wrong = [name for name in SCORED_ONLY if (getattr(self, name) is not None) != scored]
+        wrong += [name for name in ("findings", "slices") if bool(getattr(self, name)) != scored]
+        if wrong or (self.error is None) != scored:
+            raise ValueError(f"outcome {self.outcome} does not go with {', '.join(wrong) or 'error'}")
 
     @property
-    def label_text(self) -> str | None:
-        """The label in the words people read."""
-        return None if self.label is None else LABEL_TEXT[self.label]
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form, valid against ``schemas/report-1.json``."""
-        body = asdict(self)
-        version = body.pop("software_version")
-        return {
-            **body,
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "label_text": self.label_text,
-            "software": {"name": "hemo-batch", "version": version},
-            "statement": STATEMENT,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Report:
-        """Inverse of :meth:`to_json`. Raises ReportInvalid on a foreign, newer or malformed report."""
-        if data.get("schema") != SCHEMA or data.get("schema_version") != SCHEMA_VERSION:
-            found = f"{data.get('schema')!r} version {data.get('schema_version')!r}"
-            raise ReportInvalid(f"not a {SCHEMA} of version {SCHEMA_VERSION} but {found}", hint="update hemo-batch")
-        try:
-            return cls(
-                scan=Identity(**data["scan"]),
-                slices=tuple(_slice_from_json(row) for row in data["slices"]),
-                geometry=_geometry_from_json(data["geometry"]),
-                quality=tuple(QualityNote(**row) for row in data["quality"]),
-                model=None if data["model"] is None else ModelIdentity(**data["model"]),
-                engine=None if data["engine"] is None else EngineFacts(**data["engine"]),
-                error=None if data["error"] is None else ReportedError(**data["error"]),
-                software_version=data["software"]["version"],
-                **{name: data[name] for name in ("outcome", "label", "probability", "threshold", "highest_slice")},
-            )
-        except (KeyError, TypeError) as problem:
-            raise ReportInvalid(f"malformed report: {problem}", hint="write it again with resume") from problem
+    def primary(self) -> FindingResult | None:
+        """The finding that decided the label; None unless scored."""
+        return next((one for one in self.findings if one.role == "primary"), None)
 
 
 def scored_report(
     ref: ScanRef,
     scan: Scan,
     prepared: Prepared,
-    score: Score,
+    score: ScanScore,
     bundle: ScoringBundle,
     shown: Sequence[Shown] = (),
     *,
@@ -268,27 +284,31 @@ def scored_report(
 
     Args:
         score: of the model slices, one probability for each of ``prepared.groups``.
-        bundle: its scoring contract holds the threshold.
+        bundle: what scored.
         shown: the slices that were explained.
         engine: what ran the model.
 
     Raises:
         ScoringFailed: a probability is no number between 0 and 1.
     """
+    for one in score.findings:
+        _check_probabilities([one.probability, *one.slice_probabilities], len(prepared.groups), ref.path)
     probabilities = [float(value) for value in score.slice_probabilities]
-    _check_probabilities([float(score.probability), *probabilities], len(prepared.groups), ref.path)
     explained = {item.index: item for item in shown}
     slices = tuple(
         _slice_result(scan, index, group, probabilities[index], explained.get(index))
         for index, group in enumerate(prepared.groups)
     )
+    primary = score.primary.finding
     return Report(
         scan=_identity(ref, len(scan.slices)),
         outcome="scored",
         label=score.label,
-        probability=round(float(score.probability), PROBABILITY_DIGITS),
-        threshold=round(float(bundle.scoring.threshold), PROBABILITY_DIGITS),
+        label_text=label_text(score.label, primary.text),
+        probability=_probability(score.probability),
+        threshold=_probability(primary.threshold),
         highest_slice=1 + probabilities.index(max(probabilities)),
+        findings=tuple(_finding_result(one, several=len(score.findings) > 1) for one in score.findings),
         slices=slices,
         geometry=_rounded_geometry(scan.geometry),
         quality=_quality((*ref.quality, *scan.quality, *prepared.quality, *_map_quality(bundle, shown)), scan.notes),
@@ -300,7 +320,7 @@ def scored_report(
 def failed_report(ref: ScanRef, error: HemoError, bundle: BundleFacts | None = None) -> Report:
     """The report of a scan that could not be read or scored."""
     problem = ReportedError(error.code, error.message, error.hint, _file_below_root(error.path, ref))
-    return Report(_identity(ref), "failed", quality=_quality(ref.quality, {}), model=_model(bundle), error=problem)
+    return _unscored(ref, "failed", problem, bundle)
 
 
 def rejected_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
@@ -309,8 +329,7 @@ def rejected_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
     if reason is None:
         raise ValueError(f"{ref.path} was neither rejected nor found unreadable")
     outcome: Outcome = "rejected" if ref.rejection is not None else "failed"
-    problem = ReportedError(reason.code, reason.reason)
-    return Report(_identity(ref), outcome, quality=_quality(ref.quality, {}), model=_model(bundle), error=problem)
+    return _unscored(ref, outcome, ReportedError(reason.code, reason.reason, None, None), bundle)
 
 
 def dump_report(report: Report) -> bytes:
@@ -318,24 +337,20 @@ def dump_report(report: Report) -> bytes:
 
     ASCII escapes carry the undecodable bytes of a file name (``os.fsdecode``'s lone surrogates) unharmed.
     """
-    return (json.dumps(report.to_json(), sort_keys=True, indent=2, allow_nan=False) + "\n").encode("ascii")
+    return dumps(report)
 
 
 def load_report(data: bytes) -> Report:
-    """Inverse of :func:`dump_report`. Raises ReportInvalid."""
+    """Inverse of :func:`dump_report`; a report of version 1 comes back without findings.
+
+    Raises:
+        ReportInvalid: it is torn, foreign, newer or malformed.
+    """
     try:
-        parsed = json.loads(data)
-    except ValueError as problem:
-        raise ReportInvalid(f"not JSON: {problem}", hint="write it again with resume") from problem
-    if not isinstance(parsed, dict):
-        raise ReportInvalid("not a JSON object", hint="write it again with resume")
-    return Report.from_json(parsed)
-
-
-def report_schema() -> dict[str, Any]:
-    """The published JSON Schema (draft 2020-12) of a report."""
-    text = resources.files(hemo_core).joinpath("schemas", f"report-{SCHEMA_VERSION}.json").read_text("utf-8")
-    return cast("dict[str, Any]", json.loads(text))
+        return decode(Report, _content(data), error=ReportInvalid, what="report")
+    except ReportInvalid as problem:
+        problem.hint = problem.hint or "write it again with resume"
+        raise
 
 
 def _check_probabilities(values: Sequence[float], slices: int, path: str) -> None:
@@ -347,14 +362,52 @@ def _check_probabilities(values: Sequence[float], slices: int, path: str) -> Non
         )
 
 
+def _content(data: bytes) -> dict[str, Any]:
+    """What a report of any version says, as the newest one says it."""
+    content = loads(data, error=ReportInvalid, what="report")
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise ReportInvalid(f"is no {SCHEMA}")
+    version = check_version(content, SCHEMA_VERSIONS, error=ReportInvalid, what="report")
+    return {**content, **_findings_of_version_1(content)} if version == 1 else content
+
+
+def _findings_of_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 1 was about one finding, and did not name it."""
+    name = default_name()
+    text, code = wording(name)
+    same = {key: content.get(key) for key in ("probability", "threshold")}
+    primary = {"name": name, "text": text, "code": code, "role": "primary", "slice_probabilities": None, **same}
+    return {"findings": [primary] if content.get("outcome") == "scored" else [], "schema_version": SCHEMA_VERSION}
+
+
+def _unscored(ref: ScanRef, outcome: Outcome, error: ReportedError, bundle: BundleFacts | None) -> Report:
+    quality = _quality(ref.quality, {})
+    return Report(scan=_identity(ref), outcome=outcome, quality=quality, model=_model(bundle), error=error)
+
+
+def _finding_result(score: FindingScore, *, several: bool) -> FindingResult:
+    finding: Finding = score.finding
+    return FindingResult(
+        name=finding.name,
+        text=finding.text,
+        code=finding.snomed_code,
+        role=finding.role,
+        probability=_probability(score.probability),
+        threshold=_probability(finding.threshold),
+        slice_probabilities=tuple(map(_probability, score.slice_probabilities)) if several else None,
+    )
+
+
+def _probability(value: float) -> float:
+    return round(float(value), PROBABILITY_DIGITS)
+
+
 def _slice_result(
     scan: Scan, index: int, group: tuple[int, ...], probability: float, shown: Shown | None
 ) -> SliceResult:
     sources = tuple(_source(scan, member) for member in group)
-    rounded = round(probability, PROBABILITY_DIGITS)
-    if shown is None:
-        return SliceResult(index + 1, rounded, sources)
-    return SliceResult(index + 1, rounded, sources, shown.picture, shown.heatmap)
+    picture, heatmap = (None, None) if shown is None else (shown.picture, shown.heatmap)
+    return SliceResult(index + 1, _probability(probability), sources, picture, heatmap)
 
 
 def _source(scan: Scan, index: int) -> SourceSlice:
@@ -409,14 +462,3 @@ def _rounded_geometry(geometry: Geometry) -> Geometry:
         _rounded(geometry.slice_spacing_mm),
         _rounded(geometry.tilt_deg),
     )
-
-
-def _geometry_from_json(row: Mapping[str, Any] | None) -> Geometry | None:
-    if row is None:
-        return None
-    spacing = row["pixel_spacing_mm"]
-    return Geometry(**{**row, "pixel_spacing_mm": None if spacing is None else (spacing[0], spacing[1])})
-
-
-def _slice_from_json(row: Mapping[str, Any]) -> SliceResult:
-    return SliceResult(**{**row, "sources": tuple(SourceSlice(**source) for source in row["sources"])})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from hemo_core.bundle.findings import NO_FINDING, REVIEW
 from hemo_core.scans.scan import Quality
 
 STATEMENT = (
@@ -15,11 +16,10 @@ STATEMENT = (
     "A scan without a finding has not been read by anyone."
 )
 
-LABEL_TEXT: Mapping[str, str] = MappingProxyType(
+_OTHER_LABELS: Mapping[str, str] = MappingProxyType(
     {
-        "hemorrhage": "hemorrhage suspected by the model",
-        "review": "review: a slice scores above the threshold",
-        "no_finding": "no finding by the model",
+        REVIEW: "review: a slice scores above the threshold",
+        NO_FINDING: "no finding by the model",
     }
 )
 
@@ -50,7 +50,7 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
         Quality.WRAPPED_12_BIT: "Stored values had wrapped around at 12 bits and were unwrapped.",
         Quality.CLIPPED_RANGE: "The stored values do not span the whole Hounsfield range.",
         Quality.ZERO_PIXELS: "Some slices hold nothing but one value.",
-        Quality.MONOCHROME1: "Stored inverted (MONOCHROME1); it was turned back.",
+        Quality.MONOCHROME1: "Stored for inverted display (MONOCHROME1); the score does not depend on that.",
         Quality.LOSSY_COMPRESSED: "Compressed with loss before it came here; subtle blood may be gone.",
         Quality.BLOCK_ARTEFACTS: "Compression blocks are visible; the score is not to be relied on.",
         Quality.ORDER_FROM_NAMES: "The order of the slices was taken from file names.",
@@ -61,9 +61,8 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
         Quality.THIN_SLICES_AVERAGED: "Thin slices were averaged to the model's spacing before scoring.",
         Quality.IMPLAUSIBLE: "Does not look like a head CT; it was scored on request.",
         Quality.PHANTOM: "A synthetic phantom, not a patient.",
-        Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, the patient's right on the left.",
         Quality.EXTRA_SLICES_DROPPED: "Slices that do not belong to the series were left out.",
-        Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, patient's right on the left.",
+        Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, the patient's right on the left.",
         Quality.HEATMAPS_FAILED: "The model's heat maps hardly depend on what it learned (randomisation check failed).",
         Quality.IMPORTED_MODEL: "Scored by an imported model: no evidence of its accuracy is known.",
     }
@@ -73,3 +72,25 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
 def quality_text(code: str) -> str:
     """What a quality code means, in one plain sentence; the code itself if it is not known here."""
     return QUALITY_TEXT.get(code, code)
+
+
+def label_text(label: str, finding: str | None = None) -> str:
+    """A scan's label in words.
+
+    Args:
+        label: ``review``, ``no_finding``, or the name of the primary finding.
+        finding: text of the primary finding; None: its name, in words.
+    """
+    if label in _OTHER_LABELS:
+        return _OTHER_LABELS[label]
+    return f"{finding or label.replace('_', ' ')} suspected by the model"
+
+
+def label_texts(finding: tuple[str, str] | None) -> dict[str, str]:
+    """Every label of a model in words, the most urgent first.
+
+    Args:
+        finding: name and text of the primary finding; None where it is not known.
+    """
+    positive = {} if finding is None else {finding[0]: label_text(*finding)}
+    return {**positive, **_OTHER_LABELS}

@@ -18,8 +18,9 @@ from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContra
 from hemo_core.errors import DeviceError, RootNotMounted, SinkError, Truncated
 from hemo_core.inference.session import CnnOutput
 from hemo_core.jobs import JobOptions
-from hemo_core.report import dump_report, report_schema
+from hemo_core.report import dump_report
 from hemo_core.scans.scan import Cause
+from hemo_core.schemas import published
 from hemo_worker.metrics import Meter
 from hemo_worker.pipeline import Limits, LoadedModel, Pipeline, Work, positive_slices
 
@@ -238,7 +239,7 @@ def test_maps_that_failed_their_check_are_withheld_and_the_report_says_why(run, 
     assert finished.report.quality[-1].code == "heatmaps_failed_check"
     assert "randomisation check failed" in finished.report.quality[-1].note
     assert finished.report.engine.explainer is None
-    jsonschema.validate(json.loads(dump_report(finished.report)), report_schema())
+    jsonschema.validate(json.loads(dump_report(finished.report)), published("report-2"))
 
 
 def test_maps_that_failed_their_check_are_drawn_on_request_and_say_so(run, workshop):

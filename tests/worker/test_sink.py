@@ -89,7 +89,7 @@ def test_a_torn_report_is_an_error_and_none_is_none(tmp_path, workshop):
     write_scan(tmp_path, workshop.scored(ref, [3, -3, 3, 3]), {})
     path = scan_folder(tmp_path, ref.scan_id) / "report.json"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ReportInvalid, match="not JSON"):
+    with pytest.raises(ReportInvalid, match="malformed report"):
         read_report(tmp_path, ref.scan_id)
 
 

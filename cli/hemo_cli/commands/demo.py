@@ -27,13 +27,13 @@ from hemo_cli.options import (
 )
 from hemo_cli.selection import Intake
 from hemo_cli.submission import make_order
+from hemo_core.bundle.findings import NO_FINDING
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
     from hemo_core.inference.precision import Wanted
 
 _ALL_ROWS = 100
-_POSITIVE = ("hemorrhage", "review")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,7 @@ def compare(phantoms: Path, rows: dict[str, dict[str, str]]) -> TruthComparison:
                 unexpected.append(f"{truth['path']}: expected {wanted}, got {got}")
             elif wanted == "scored":
                 scored += 1
-                positive = row["label"] in _POSITIVE
-                if positive == (truth["expected"] == "hemorrhage"):
+                if (row["label"] == NO_FINDING) == (truth["expected"] == NO_FINDING):
                     agree += 1
                 else:
                     differ.append(f"{truth['path']}: truth {truth['expected']}, the model says {row['label']}")

@@ -14,13 +14,14 @@ import click
 
 from hemo_cli.console import out, plain, print_json
 from hemo_cli.options import json_option, rows_option
+from hemo_core.bundle.findings import standing, urgency
 from hemo_core.errors import JobNotFound
 
 Row = dict[str, str]
 
 _SUMMARY, _PAGE = "summary.csv", "index.html"
+_STYLES = {"positive": "bold red", "review": "yellow", "no_finding": ""}
 _OUTCOMES = ("scored", "failed", "rejected", "cancelled", "open")
-_RANK = {"hemorrhage": 2, "review": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def read_results(job_dir: Path, limit: int) -> Results:
                 found.others.append(row)
             continue
         found.labels[row["label"]] += 1
-        entry = (_RANK.get(row["label"], 0), float(row["probability"] or 0), -number), row
+        entry = (urgency(row["label"]), float(row["probability"] or 0), -number), row
         if len(highest) < limit:
             heapq.heappush(highest, entry)
         elif limit:
@@ -120,12 +121,12 @@ def show_results(found: Results) -> None:
 
 def show_single(found: Results) -> None:
     """Print the result of a job of one scan."""
-    from hemo_core.wording import LABEL_TEXT, STATEMENT
+    from hemo_core.wording import STATEMENT, label_text
 
     row = found.top[0]
     folder = (found.job_dir / row["report"]).resolve().parent
     console = out()
-    console.print(f"[bold]{LABEL_TEXT.get(row['label'], row['label'])}[/], probability {float(row['probability']):.3f}")
+    console.print(f"[bold]{plain(label_text(row['label']))}[/], probability {float(row['probability']):.3f}")
     if row["quality"]:
         console.print(f"quality   {plain(row['quality'])}")
     for picture in sorted(folder.glob("slice-*.png")):
@@ -138,15 +139,15 @@ def show_single(found: Results) -> None:
 def _scored_table(found: Results) -> Any:
     from rich.table import Table
 
-    from hemo_core.wording import LABEL_TEXT
+    from hemo_core.wording import label_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("probability", "label", "highest slice", "scan", "quality"):
         table.add_column(name, justify="right" if name in ("probability", "highest slice") else "left", overflow="fold")
     for row in found.top:
-        style = {"hemorrhage": "bold red", "review": "yellow"}.get(row["label"], "")
+        style = _STYLES[standing(row["label"])]
         highest = f"{row['highest_slice']} of {row['slices']}" if row["highest_slice"] else ""
-        cells = (f"{float(row['probability']):.3f}", LABEL_TEXT.get(row["label"], row["label"]), highest)
+        cells = (f"{float(row['probability']):.3f}", plain(label_text(row["label"])), highest)
         table.add_row(*cells, plain(row["path"]), plain(row["quality"]), style=style)
     return table
 

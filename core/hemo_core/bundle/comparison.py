@@ -130,7 +130,7 @@ def _changes(before: Any, after: Any) -> tuple[Change, ...]:
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """``a.b.0.c → value`` for everything that is no object and no list of objects, which are called by their names if they have any."""
+    """``a.b.0.c → value`` of all that is no object or list of objects; a list's are called by their names, if any."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         value = {str(item.get("name", number)): item for number, item in enumerate(value)}
     if isinstance(value, dict):

@@ -7,12 +7,16 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, get_args
 
 Role = Literal["primary", "detail"]
 
+Standing = Literal["no_finding", "review", "positive"]
+
 REVIEW, NO_FINDING = "review", "no_finding"
 """The labels of a scan that is not labelled with its primary finding."""
+STANDINGS: tuple[Standing, ...] = get_args(Standing)
+"""What a label comes to, whatever the finding is called; the later, the more urgent."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -70,6 +74,16 @@ def wording(name: str) -> tuple[str, str | None]:
     """Text and SNOMED CT code that ``findings.toml`` has for a name; else the name itself in words, and no code."""
     known = _known().get(name, {})
     return known.get("text", name.replace("_", " ")), known.get("snomed_code")
+
+
+def standing(label: str) -> Standing:
+    """What a scan's label comes to."""
+    return "no_finding" if label == NO_FINDING else "review" if label == REVIEW else "positive"
+
+
+def urgency(label: str | None) -> int:
+    """The greater, the more urgent; least for a scan without a label."""
+    return STANDINGS.index(standing(label)) if label else -1
 
 
 def default_name() -> str:

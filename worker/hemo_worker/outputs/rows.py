@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from hemo_core.bundle.findings import urgency
 from hemo_core.errors import ReportInvalid
 from hemo_core.jobs import JobRows, layout
-from hemo_core.report import Report
+from hemo_core.report import FindingResult, Report
 from hemo_core.scans.scan import ScanRef
 from hemo_worker.outputs.scan_files import read_report
 
 Ending = Literal["scored", "rejected", "failed", "cancelled", "open"]
-
-_RANK = {"hemorrhage": 2, "review": 1, "no_finding": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,7 @@ class Row:
         report: path of its report below the job's folder; None if it has none.
         page: path of its own page; None unless scored.
         picture: path of the overlay of its highest shown slice.
+        finding: the primary one; None unless scored.
         slice_probabilities: of the model slices, foot to head.
     """
 
@@ -36,6 +36,7 @@ class Row:
     kind: str
     outcome: Ending
     label: str | None = None
+    finding: FindingResult | None = None
     probability: float | None = None
     threshold: float | None = None
     highest_slice: int | None = None
@@ -54,7 +55,7 @@ class Row:
     @property
     def urgency(self) -> tuple[int, float, int]:
         """Greater stands higher in the worklist: label first, then score, then the order of the manifest."""
-        return _RANK.get(self.label or "", -1), self.probability or 0.0, -self.number
+        return urgency(self.label), self.probability or 0.0, -self.number
 
 
 def rows(job_dir: Path, *, finished: bool) -> Iterator[Row]:
@@ -96,6 +97,7 @@ def _reported(row: Row, report: Report, place: str) -> Row:
         page=f"{place}/{layout.SCAN_PAGE}" if report.outcome == "scored" else None,
         picture=None if best is None else f"{place}/{best.picture}",
         label=report.label,
+        finding=report.primary,
         probability=report.probability,
         threshold=report.threshold,
         highest_slice=report.highest_slice,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hemo_core.bundle.findings import standing
 from hemo_core.pages import render
 from hemo_core.report import Report, SliceResult
 from hemo_core.scans.scan import Quality
@@ -20,6 +21,7 @@ def scan_page(report: Report) -> bytes:
         "hemo_worker.outputs",
         "scan.html",
         report=report,
+        standing=standing(report.label or ""),
         statement=STATEMENT,
         phantom=any(item.code == Quality.PHANTOM for item in report.quality),
         facts=_facts(report),
@@ -44,7 +46,7 @@ def _facts(report: Report) -> list[tuple[str, str | None]]:
         ("Model", None if model is None else f"{model.name} {model.version}"),
         ("Digest", None if model is None else model.digest),
         ("Run by", None if engine is None else f"{engine.provider}, {engine.precision}"),
-        ("Software", f"hemo-batch {report.software_version}"),
+        ("Software", f"hemo-batch {report.software.version}"),
     ]
 
 

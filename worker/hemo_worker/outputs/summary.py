@@ -16,6 +16,7 @@ from typing import TextIO
 from hemo_core.files import replacing_text, sync_folder, write_durably
 from hemo_core.jobs import layout, read_job_header
 from hemo_core.text import csv_cell
+from hemo_core.wording import label_texts
 from hemo_worker.outputs.rows import Row, rows
 from hemo_worker.outputs.worklist import Listing, worklist_page
 
@@ -65,6 +66,7 @@ class _Collector:
     codes: Counter[str] = field(default_factory=Counter)
     providers: set[str] = field(default_factory=set)
     threshold: float | None = None
+    finding: tuple[str, str] | None = None
     highest: list[tuple[tuple[int, float, int], Row]] = field(default_factory=list)
     sections: dict[str, list[Row]] = field(default_factory=dict)
 
@@ -85,6 +87,8 @@ class _Collector:
             return
         self.labels[row.label or ""] += 1
         self.threshold = row.threshold
+        if row.finding is not None:
+            self.finding = row.finding.name, row.finding.text
         if row.provider is not None:
             self.providers.add(row.provider)
         push = heapq.heappush if len(self.highest) < PAGE_ROWS else heapq.heappushpop
@@ -111,6 +115,7 @@ def summarise(job_dir: Path, *, finished: bool = True) -> Summary:
         header=header,
         outcomes=dict(seen.outcomes),
         labels=dict(seen.labels),
+        label_texts=label_texts(seen.finding),
         codes=dict(seen.codes),
         threshold=seen.threshold,
         providers=tuple(sorted(seen.providers)),

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import hemo_core
+from hemo_core.bundle.findings import standing
 from hemo_core.jobs import JobHeader, layout
 from hemo_core.pages import render
 from hemo_core.scans.scan import Quality
-from hemo_core.wording import LABEL_TEXT, OUTCOME_TEXT, QUALITY_TEXT, STATEMENT
+from hemo_core.wording import OUTCOME_TEXT, QUALITY_TEXT, STATEMENT
 from hemo_worker.outputs.rows import Row
 
 _PROFILE_BARS = 66
@@ -27,6 +28,7 @@ class Listing:
 
     Attributes:
         outcomes, labels, codes: counts over every scan of the job.
+        label_texts: every label of the model in words, the most urgent first.
         providers: what ran the model, as "provider, precision".
         scored: the scored scans that rank highest, highest first; maybe not all.
         sections: the first unscored scans by outcome; maybe not all.
@@ -35,6 +37,7 @@ class Listing:
     header: JobHeader
     outcomes: Mapping[str, int]
     labels: Mapping[str, int]
+    label_texts: Mapping[str, str]
     codes: Mapping[str, int]
     threshold: float | None
     providers: tuple[str, ...]
@@ -58,7 +61,7 @@ def worklist_page(job_dir: Path, listing: Listing) -> bytes:
         software=hemo_core.__version__,
         phantoms=_phantoms(listing),
         scored=listing.outcomes.get("scored", 0),
-        labels=LABEL_TEXT,
+        standing=standing,
         tiles=_tiles(listing, ignored["total"]),
         sections=[_section(name, listing) for name in _TITLES if listing.outcomes.get(name)],
         ignored=ignored,
@@ -111,7 +114,10 @@ def _data(listing: Listing) -> dict[str, Any]:
     return {
         "rows": [_entry(row) for row in listing.scored],
         "threshold": listing.threshold or 0,
-        "texts": {"label": dict(LABEL_TEXT), "quality": {str(code): text for code, text in QUALITY_TEXT.items()}},
+        "texts": {
+            "label": dict(listing.label_texts),
+            "quality": {str(code): text for code, text in QUALITY_TEXT.items()},
+        },
     }
 
 
@@ -121,6 +127,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "path": row.path,
         "kind": row.kind,
         "label": row.label,
+        "standing": standing(row.label or ""),
         "score": row.probability,
         "highest": row.highest_slice,
         "slices": row.slices,

@@ -222,6 +222,8 @@ def _decode(frame: _Frame, units: Units, findings: QualityNotes) -> Pixels:
     dataset, header = frame.file.dataset, frame.header
     stored = stored_frame(dataset, header, frame.index)
     if units == "grey8":
+        if header.photometric == "MONOCHROME1":
+            findings.add(Quality.MONOCHROME1, "Stored for inverted display (MONOCHROME1); it was turned back.")
         return to_grey(dataset, header, stored)
     pixels, codes = to_hounsfield(dataset, header, frame.index, stored)
     for code in codes:

@@ -67,7 +67,7 @@
       "tr", {},
       make("td", {}, thumbnail(row)),
       make("td", { class: "score" }, make("b", {}, row.score.toFixed(3)), gauge(row)),
-      make("td", { class: "result" }, make("span", { class: `tag ${row.label}` }, texts.label[row.label])),
+      make("td", { class: "result" }, make("span", { class: `tag ${row.standing}` }, texts.label[row.label])),
       scan,
       make("td", {}, profile(row)),
       make("td", { class: "slice" }, `${row.highest} of ${row.slices}`),
