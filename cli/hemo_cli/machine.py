@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemo_cli.console import err, plain
 from hemo_cli.progress import follow
+from hemo_core import records
 from hemo_core.errors import JobError
 from hemo_core.extras import need_scoring
+from hemo_core.files import write_durably
 
 if TYPE_CHECKING:
-    from hemo_core.bundle.keys import PublicKey
     from hemo_core.jobs import JobStore, Progress
     from hemo_worker.local import LocalSession
 
@@ -31,45 +31,33 @@ class Machine:
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``int8``.
         explainer: ``auto``, ``tf`` or ``onnx``.
-        trusted: one of these keys must have signed the bundle; none: signatures are not asked for.
+        trusted_keys: one of these must have signed the bundle; none: signatures are not asked for.
     """
 
     roots: Mapping[str, Path]
     bundle: Path
     device: str
-    precision: str
-    explainer: str
-    trusted: tuple[PublicKey, ...] = ()
+    precision: str = "auto"
+    explainer: str = "auto"
+    trusted_keys: tuple[str, ...] = ()
 
     def save(self, job_dir: Path) -> None:
         """Remember it for `resume` and `retry`."""
-        body = {
-            "roots": {name: str(path.resolve()) for name, path in self.roots.items()},
-            "bundle": str(self.bundle.resolve()),
-            "device": self.device,
-            "precision": self.precision,
-            "explainer": self.explainer,
-            "trusted_keys": [key.text for key in self.trusted],
-        }
-        _file(job_dir).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+        whole = replace(self, roots={name: path.resolve() for name, path in self.roots.items()})
+        write_durably(_file(job_dir), records.dumps(replace(whole, bundle=self.bundle.resolve())))
 
     @classmethod
     def load(cls, job_dir: Path) -> Machine:
         """What :meth:`save` wrote. Raises JobError if this job was not submitted on this machine alone."""
-        from hemo_core.bundle.keys import parse_public_key
-
         try:
-            body = json.loads(_file(job_dir).read_text(encoding="utf-8"))
-            roots = {name: Path(path) for name, path in body["roots"].items()}
-            chosen = (body["device"], body.get("precision", "auto"), body.get("explainer", "auto"))
-            trusted = tuple(parse_public_key(text) for text in body.get("trusted_keys", []))
-            return cls(roots, Path(body["bundle"]), *chosen, trusted)
-        except (OSError, ValueError, KeyError, AttributeError) as problem:
+            text = _file(job_dir).read_bytes()
+        except OSError as problem:
             raise JobError(
                 "this machine does not know where the job's scans are",
                 path=str(job_dir),
                 hint="name its --broker, or every root: --root scans=/path",
             ) from problem
+        return records.load(cls, text, error=JobError, what="record of the machine", path=_file(job_dir))
 
 
 def run_here(job_dir: Path, machine: Machine, start: Callable[[JobStore], object], *, quiet: bool) -> Progress:
@@ -89,7 +77,7 @@ def run_here(job_dir: Path, machine: Machine, start: Callable[[JobStore], object
     from hemo_worker.local import local_session
 
     arguments = [f"--{name}={getattr(machine, name)}" for name in ("device", "precision", "explainer")]
-    arguments += [f"--trusted-key={key.text}" for key in machine.trusted]
+    arguments += [f"--trusted-key={key}" for key in machine.trusted_keys]
     with (
         local_session(job_dir, machine.roots, bundle=machine.bundle, arguments=arguments) as session,
         _resumable(job_dir, session),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hemo_cli.failure import Exit
 from hemo_cli.machine import Machine
 from hemo_core.bundle import SIGNATURE
 from hemo_core.bundle.keys import parse_public_key
-from hemo_core.errors import BundleUnsigned
+from hemo_core.errors import BundleUnsigned, JobError
 from hemo_worker.settings import WorkerSettings
 from hemo_worker.startup import run_worker
 
@@ -164,6 +165,20 @@ def test_a_setting_that_would_trust_everybody_by_mistake_is_refused(hemo, monkey
 def test_a_job_that_is_resumed_trusts_whom_its_submit_trusted(key, tmp_path):
     (tmp_path / "job" / ".broker").mkdir(parents=True)
     trusted = parse_public_key(f"{key}.pub")
-    machine = Machine({}, tmp_path, "cpu", "auto", "auto", (trusted,))
+    machine = Machine({}, tmp_path, "cpu", "auto", "auto", (trusted.text,))
     machine.save(tmp_path / "job")
-    assert Machine.load(tmp_path / "job").trusted == (trusted,)
+    assert Machine.load(tmp_path / "job") == replace(machine, bundle=tmp_path.resolve())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"roots": {}, "bundle": 3, "device": "cpu"}', '{"roots": {"a": 1}}'])
+def test_a_malformed_record_of_the_machine_is_a_job_error(tmp_path, text):
+    (tmp_path / ".broker").mkdir()
+    (tmp_path / ".broker" / "local.json").write_text(text)
+    with pytest.raises(JobError, match=r"local\.json: malformed record of the machine"):
+        Machine.load(tmp_path)
+
+
+def test_a_machine_recorded_before_there_were_precisions_is_read(tmp_path):
+    (tmp_path / ".broker").mkdir()
+    (tmp_path / ".broker" / "local.json").write_text('{"roots": {"scans": "/s"}, "bundle": "/b", "device": "cpu"}')
+    assert Machine.load(tmp_path) == Machine({"scans": Path("/s")}, Path("/b"), "cpu")

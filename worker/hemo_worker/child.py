@@ -38,7 +38,7 @@ from hemo_worker.metrics import Meter
 from hemo_worker.outputs.summary import summarise
 from hemo_worker.pipeline import Limits, LoadedModel, Pipeline
 from hemo_worker.settings import WorkerSettings
-from hemo_worker.shared import Shared
+from hemo_worker.shared import Ready, Shared
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_S = 60.0
@@ -253,14 +253,6 @@ def start_child(
     _LOG.info(
         "ready: %s %s on %s in %s: %s", bundle.name, bundle.version, engine.provider, engine.precision, engine.reason
     )
-    shared.say(
-        {
-            "ready": True,
-            "provider": engine.provider,
-            "precision": engine.precision,
-            "reason": engine.reason,
-            "explainer": choose_explainer(settings.explainer)[0],
-            "bundle": bundle.digest,
-        }
-    )
+    explainer = choose_explainer(settings.explainer)[0]
+    shared.say(Ready(engine.provider, engine.precision, engine.reason, explainer, bundle.digest))
     return child

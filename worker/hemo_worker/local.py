@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -13,25 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from hemo_core.errors import HemoError, JobError, all_errors
+from hemo_core.errors import HemoError, JobError
 from hemo_core.jobs import JobStore, Progress, layout
 from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.jobs.store import POLL_S
 from hemo_core.processes import die_with_parent
+from hemo_worker.shared import Fatal, Ready, hear
 
 READY_S = 180.0
 _STOP_S = 60.0
-
-
-class Ready(NamedTuple):
-    """What a loaded model runs on, the precision it computes in and why that one, and what draws its heat maps."""
-
-    provider: str
-    precision: str
-    reason: str
-    explainer: str
 
 
 class LocalWorker:
@@ -76,10 +66,10 @@ class LocalWorker:
         while b"\n" not in self._said:
             if not self._listen(max(0.0, deadline - time.monotonic())):
                 raise JobError(f"the worker is not ready after {timeout_s:.0f} s", hint=self._where())
-        fact: dict[str, Any] = json.loads(self._said.partition(b"\n")[0])
-        if not fact["ready"]:
-            raise _error_of(fact["code"], fact["message"])
-        return Ready(*(fact[name] for name in Ready._fields))
+        said = hear(self._said.partition(b"\n")[0])
+        if isinstance(said, Fatal):
+            raise said.error()
+        return said
 
     def check(self) -> None:
         """Raise what stopped the worker, if it has stopped."""
@@ -117,10 +107,10 @@ class LocalWorker:
         code = self.process.wait()
         while part := os.read(self._reader, 65536):
             self._said += part
-        facts = [json.loads(line) for line in self._said.splitlines()]
-        reason = next((fact for fact in facts if not fact["ready"]), None)
-        if reason is not None:
-            return _error_of(reason["code"], reason["message"])
+        for line in self._said.splitlines():
+            said = hear(line)
+            if isinstance(said, Fatal):
+                return said.error()
         return JobError(f"the worker ended with code {code}", hint=self._where())
 
     def _where(self) -> str:
@@ -182,8 +172,3 @@ def local_session(
         finally:
             worker.stop()
             store.close()
-
-
-def _error_of(code: str, message: str) -> HemoError:
-    kind = next((kind for kind in all_errors() if kind.code == code), HemoError)
-    return kind(message)

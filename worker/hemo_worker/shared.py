@@ -15,17 +15,56 @@ from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
-from hemo_core.errors import HemoError
+from hemo_core import records
+from hemo_core.errors import HemoError, JobError, all_errors
 from hemo_core.inference.precision import PRECISIONS, Precision
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """A model is loaded.
+
+    Attributes:
+        provider: what it runs on.
+        precision, reason: what it computes in, and why in that.
+        explainer: what draws its heat maps.
+        bundle: digest of the model.
+    """
+
+    provider: str
+    precision: Precision
+    reason: str
+    explainer: str
+    bundle: str
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Fatal:
-    """Why the worker must stop."""
+    """Why the worker must stop: what the error was."""
 
     code: str
     message: str
     exit_code: int
+    ready: bool = False
+
+    @classmethod
+    def of(cls, problem: HemoError) -> Fatal:
+        """What is told of an error."""
+        return cls(problem.code, str(problem), problem.exit_code)
+
+    def error(self) -> HemoError:
+        """The error, of the class that has the code."""
+        kind = next((kind for kind in all_errors() if kind.code == self.code), HemoError)
+        return kind(self.message)
+
+
+def hear(line: bytes) -> Ready | Fatal:
+    """Inverse of :meth:`Shared.say`. Raises JobError on what no worker says."""
+    what = "word of the worker"
+    value = records.loads(line, error=JobError, what=what)
+    said: type[Ready | Fatal] = Ready if isinstance(value, dict) and value.get("ready") is True else Fatal
+    return records.decode(said, value, error=JobError, what=what)
 
 
 def _flag() -> Any:
@@ -77,9 +116,9 @@ class Shared:
 
     def fail(self, problem: HemoError) -> None:
         """Called in the child: have the worker stop, with the problem's exit code."""
-        fatal = Fatal(problem.code, str(problem), problem.exit_code)
+        fatal = Fatal.of(problem)
         self._fatal[1].send(fatal)
-        self.say({"ready": False, "code": fatal.code, "message": fatal.message, "exit_code": fatal.exit_code})
+        self.say(fatal)
         self.stop()
         os.kill(self.parent, signal.SIGTERM)
 
@@ -88,8 +127,8 @@ class Shared:
         reader = self._fatal[0]
         return reader.recv() if reader.poll() else None
 
-    def say(self, fact: dict[str, Any]) -> None:
+    def say(self, fact: Ready | Fatal) -> None:
         """One line to whoever started the worker, if they want to know."""
         if self.ready_fd is not None:
             with contextlib.suppress(BrokenPipeError):  # they have gone; the worker works on
-                os.write(self.ready_fd, (json.dumps(fact) + "\n").encode())
+                os.write(self.ready_fd, (json.dumps(records.encode(fact)) + "\n").encode())

@@ -20,7 +20,7 @@ from hemo_core.jobs.queue import make_app, queue_name
 from hemo_core.scans.readers import read_scan
 from hemo_worker import metrics
 from hemo_worker.settings import WorkerSettings
-from hemo_worker.shared import Shared
+from hemo_worker.shared import Fatal, Shared
 from hemo_worker.tasks import register
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run_worker(settings: WorkerSettings, *, opener: Callable[..., Any] = read_sc
         store = JobStore(settings.broker)
         store.ping()
     except HemoError as problem:
-        shared.say({"ready": False, "code": problem.code, "message": str(problem), "exit_code": problem.exit_code})
+        shared.say(Fatal.of(problem))
         raise
     if bundle.signed_by:
         _LOG.info("the bundle is signed by the trusted key %s", bundle.signed_by)

@@ -92,7 +92,9 @@ def demo(
     intake = Intake(group_folders=False, all_series=False, overrides=frozenset(), allow_implausible=False)
     options = JobOptions(precision=demanded(precision))
     order = make_order(phantoms, out, None, {}, bundle, trusted_keys, intake, options, "normal")
-    machine = Machine(order.mounts, order.bundle.path, device, precision, explainer, trusted_keys)
+    machine = Machine(
+        order.mounts, order.bundle.path, device, precision, explainer, tuple(key.text for key in trusted_keys)
+    )
     run_here(order.job_dir, machine, order.place, quiet=as_json)
     found = read_results(order.job_dir, _ALL_ROWS)
     compared = compare(phantoms, {row["path"]: row for row in (*found.top, *found.others)})

@@ -88,6 +88,6 @@ def _run(job_dir: Path, reopen: Reopen, changes: Changes, *, quiet: bool) -> Pro
         known,
         roots={**known.roots, **changes.roots},
         device=changes.device or known.device,
-        trusted=changes.trusted_keys or known.trusted,
+        trusted_keys=tuple(key.text for key in changes.trusted_keys) or known.trusted_keys,
     )
     return run_here(job_dir.resolve(), machine, lambda store: reopen(store, job_dir), quiet=quiet)

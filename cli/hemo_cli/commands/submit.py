@@ -117,7 +117,9 @@ def submit(
             _say_submitted(order, broker, as_json=as_json)
             return Exit.DONE
     else:
-        machine = Machine(order.mounts, order.bundle.path, device, precision, explainer, trusted_keys)
+        machine = Machine(
+            order.mounts, order.bundle.path, device, precision, explainer, tuple(key.text for key in trusted_keys)
+        )
         ended = run_here(order.job_dir, machine, order.place, quiet=as_json)
     show_job(order.job_dir, rows, as_json=as_json)
     return exit_of(ended.failed)
