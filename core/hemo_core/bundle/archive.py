@@ -30,6 +30,7 @@ from hemo_core.errors import (
     BundleStowaway,
     SignatureMalformed,
 )
+from hemo_core.files import replacing
 
 _BLOCK = 1024 * 1024
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -53,17 +54,13 @@ def pack(bundle: Bundle, target: Path) -> Path:
 
     Raises:
         BundleAltered: the bundle changed since it was opened.
+        SinkError: it cannot be written.
     """
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in _contents(bundle):
-                info = zipfile.ZipInfo(name, _EPOCH)
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in _contents(bundle):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return target
 
 

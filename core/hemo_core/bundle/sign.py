@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemo_core.bundle.archive import pack
 from hemo_core.bundle.keys import public_half
-from hemo_core.bundle.manifest import MANIFEST, SIGNATURE
+from hemo_core.bundle.manifest import SIGNATURE
 from hemo_core.bundle.opening import open_bundle
 from hemo_core.bundle.sealed import Bundle
-from hemo_core.bundle.signatures import SHORT, Signature, check_signature, sign
+from hemo_core.bundle.signatures import SHORT, check_signature, sign
 from hemo_core.errors import UsageError
+from hemo_core.files import write_durably
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,7 +31,8 @@ def sign_bundle(path: Path, private: Ed25519PrivateKey, *, again: bool = False) 
 
     Raises:
         BundleError: the bundle is refused; nothing was signed.
-        UsageError: it carries another key's signature, or cannot be written to.
+        UsageError: it carries another key's signature.
+        SinkError: it cannot be written to.
     """
     found = open_bundle(path)
     public = public_half(private)
@@ -42,25 +41,8 @@ def sign_bundle(path: Path, private: Ed25519PrivateKey, *, again: bool = False) 
         raise UsageError(said, path=str(path), hint="a bundle holds one signature; --again replaces it")
     made = sign(found.digest, private)
     check_signature(made, found.digest, [public], str(path))
-    try:
-        if path.is_file():
-            pack(replace(found, signature=made), path)
-        else:
-            _write(path, made)
-    except OSError as error:
-        raise UsageError(f"its signature cannot be written: {error.strerror}", path=str(path)) from error
+    if path.is_file():
+        pack(replace(found, signature=made), path)
+    else:  # what is not whole yet lies beside the folder, where nobody takes it for a stowaway
+        write_durably(path / SIGNATURE, made.to_bytes(), path.resolve().parent)
     return open_bundle(path, [public])
-
-
-def _write(folder: Path, signature: Signature) -> None:
-    """Whole or not at all. The scratch file lies beside the folder, where nobody takes it for a stowaway."""
-    target = folder.resolve() / SIGNATURE
-    descriptor, name = tempfile.mkstemp(dir=target.parents[1], prefix=".hemo-sign-")
-    scratch = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(signature.to_bytes())
-        shutil.copymode(target.with_name(MANIFEST), scratch)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, HemoError
-from hemo_core.files import write_durably
+from hemo_core.files import replacing_path, write_durably
 from hemo_core.records import dumps, encode, load
 from hemo_core.scans.preprocess import VERSION, Prepared
 from hemo_trainer.data.pictures import prepare_record, read_pictures
@@ -34,9 +34,11 @@ def cached_slices(records: Sequence[SliceRecord], contract: InputContract, folde
     Raises:
         DatasetError: pictures cannot be decoded; all are named.
     """
-    array, problems = _array(records, contract, folder)
-    refuse(list(problems.values()))
-    return array
+    try:
+        return _array(records, contract, folder)
+    except _UndecodedError as undecoded:
+        refuse(list(undecoded.problems.values()))
+        raise
 
 
 def readable_slices(
@@ -56,10 +58,11 @@ def readable_slices(
     noted = folder / f"skipped-{pixels_key(records, contract, folder)}.json"
     skipped = dict(load(_Skipped, noted.read_bytes(), error=DatasetError, path=noted) if noted.is_file() else ())
     if not skipped:
-        array, skipped = _array(records, contract, folder)
+        try:
+            return list(records), _array(records, contract, folder), []
+        except _UndecodedError as undecoded:
+            skipped = undecoded.problems
         refuse([problem for row, problem in skipped.items() if records[row].source not in may_skip])
-        if not skipped:
-            return list(records), array, []
         write_durably(noted, dumps(tuple(skipped.items())), folder)
     kept = [record for row, record in enumerate(records) if row not in skipped]
     return kept, cached_slices(kept, contract, folder), list(skipped.values())
@@ -113,26 +116,29 @@ def _digested(path: Path, known: tuple[int, int, int, str] | None) -> tuple[int,
         return 0, 0, 0, ""
 
 
-def _array(
-    records: Sequence[SliceRecord], contract: InputContract, folder: Path
-) -> tuple[Grey, dict[int, UnusableFile]]:
-    """The array, found or made; kept only if no row has a problem."""
+class _UndecodedError(Exception):
+    """Rows of an array that is not kept for it, with what is wrong with each."""
+
+    def __init__(self, problems: dict[int, UnusableFile]) -> None:
+        super().__init__(len(problems))
+        self.problems = problems
+
+
+def _array(records: Sequence[SliceRecord], contract: InputContract, folder: Path) -> Grey:
+    """The array, found or made. Raises _UndecodedError."""
     path = folder / f"slices-{pixels_key(records, contract, folder)}.npy"
     problems: dict[int, UnusableFile] = {}
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
         shape = (len(records), contract.height, contract.width, contract.channels)
-        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for rows in read_pictures(records, contract):
-            for row, pixels in rows:
-                if isinstance(pixels, UnusableFile):
-                    problems[row] = pixels
-                else:
-                    array[row] = pixels
-        array.flush()
-        if problems:
-            partial.unlink()
-            return array, dict(sorted(problems.items()))
-        partial.replace(path)
-    return np.lib.format.open_memmap(path, mode="r"), problems
+        with replacing_path(path) as partial:
+            array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            for rows in read_pictures(records, contract):
+                for row, pixels in rows:
+                    if isinstance(pixels, UnusableFile):
+                        problems[row] = pixels
+                    else:
+                        array[row] = pixels
+            array.flush()
+            if problems:
+                raise _UndecodedError(dict(sorted(problems.items())))
+    return np.lib.format.open_memmap(path, mode="r")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
+from hemo_core import records
+from hemo_core.files import replacing_path, write_durably
 from hemo_trainer.steps.batches import Step
 
 
@@ -60,12 +61,9 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Write ``last.weights.h5`` and then the epoch's number, each whole or not at all."""
-        partial = self._folder / "partial.weights.h5"
-        self.model.save_weights(partial)
-        partial.replace(self._folder / "last.weights.h5")
-        state = self._folder / "last.json.tmp"
-        state.write_text(json.dumps({"epochs_done": epoch + 1}), encoding="utf-8")
-        state.replace(self._folder / "last.json")
+        with replacing_path(self._folder / "last.weights.h5") as path:
+            self.model.save_weights(path)
+        write_durably(self._folder / "last.json", records.dumps({"epochs_done": epoch + 1}))
 
 
 class WriteHistory(keras.callbacks.Callback):  # type: ignore[misc]

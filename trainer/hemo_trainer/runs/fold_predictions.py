@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.errors import TrainingError
+from hemo_core.files import replacing
 from hemo_core.records import load
 from hemo_core.scans.preprocess import to_input
 from hemo_trainer.config import TrainConfig
@@ -92,11 +93,10 @@ def score_series(
 
 def write_predictions(path: Path, series: Sequence[tuple[SliceRecord, ...]], columns: Mapping[str, Float]) -> None:
     """Write the columns of :func:`score_series`, whole or not at all."""
-    partial = path.with_suffix(".partial.npz")
     keys = np.array([slice_key(record) for records in series for record in records])
     arrays: dict[str, Any] = {"key": keys, **columns}
-    np.savez(partial, **arrays)
-    partial.replace(path)
+    with replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 def read_crossval(out: Path) -> CrossValidation:

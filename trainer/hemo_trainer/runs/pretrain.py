@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hemo_core.errors import TrainingError
+from hemo_core.files import replacing_path
 from hemo_trainer.config import BatchConfig, TrainConfig
 from hemo_trainer.data.prepared import TrainingData
 from hemo_trainer.network.model import Network, build_network, start_network
@@ -35,10 +36,8 @@ def pretrained_weights(config: TrainConfig, data: TrainingData, path: Path) -> P
     trained = _fit(config, data, rows)
     network = build_network(config.input, len(config.labels), config.architecture)
     network.model.set_weights(trained.model.get_weights())  # convolutions and pool: the picture's side is no weight
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    network.model.save_weights(partial)
-    partial.replace(path)
+    with replacing_path(path) as partial:
+        network.model.save_weights(partial)
     return path
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from hemo_core.errors import TrainingError
+from hemo_core.files import replacing_path
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data.prepared import TrainingData, load_data, training_rows
 from hemo_trainer.figures.plots import plot_distribution, redraw_curves
@@ -74,7 +75,6 @@ def _fitted(config: TrainConfig, data: TrainingData, kept_back: frozenset[str], 
     network, _ = fit_fixed(config, data, training_rows(data, kept_back), first, history=out / "history.csv")
     if first:
         average_with_start(network, first, config.fit.start_share)
-    partial = out / "partial.weights.h5"
-    network.model.save_weights(partial)
-    partial.replace(weights)
+    with replacing_path(weights) as path:
+        network.model.save_weights(path)
     return network
