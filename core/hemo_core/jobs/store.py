@@ -1,5 +1,7 @@
 """The state of jobs in Redis: which scans have ended and how, who works on what.
 
+What must change together changes in a Lua script beside this file; they all take the keys of ``prelude.lua``.
+
 A million scans take half a megabyte. The reports on disk and these bitmaps are the truth; queue messages are hints.
 Keys of a finished job expire after :data:`KEEP_FINISHED_S`; its folder stays.
 """
@@ -9,15 +11,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
+from functools import cache, wraps
+from importlib import resources
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core import records
 from hemo_core.errors import BrokerError, JobExists, JobNotFound
-from hemo_core.jobs import scripts
 from hemo_core.jobs.header import JobHeader, load_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
 from hemo_core.jobs.queue import PREFIX, redis_url, safe_url
@@ -25,7 +27,18 @@ from hemo_core.jobs.queue import PREFIX, redis_url, safe_url
 KEEP_FINISHED_S = 30 * 24 * 3600
 POISON_DEATHS = 2
 POLL_S = 0.5
-_BITMAPS: Mapping[str, int] = {"scored": 1, "failed": 2, "rejected": 3, "cancelled": 4}
+_ENDINGS: tuple[Ending, ...] = get_args(Ending)
+_KEYS = (  # in the order of prelude.lua
+    "meta",
+    *_ENDINGS,
+    "free",
+    "inflight",
+    "crashes",
+    "leases",
+    "owners",
+    "counts",
+)
+_SCRIPTS = ("claim", "mark", "renew", "release", "cancel", "reopen", "finish")
 _WORKER_SILENT_MS = 60_000
 _NOTE_S = 60
 
@@ -111,10 +124,7 @@ class JobStore:
             retry_on_error=[Gone, Silent],
             health_check_interval=15,
         )
-        self._scripts = {
-            name: self.client.register_script(getattr(scripts, name.upper()))
-            for name in ("claim", "mark", "renew", "release", "cancel", "reopen", "finish")
-        }
+        self._scripts = {name: self.client.register_script(_lua("prelude") + _lua(name)) for name in _SCRIPTS}
 
     @property
     def safe_url(self) -> str:
@@ -180,9 +190,9 @@ class JobStore:
     def ending(self, job: str, row: int) -> Ending | None:
         """How one scan ended; None while it is open."""
         pipeline = self.client.pipeline(transaction=True)
-        for name in _BITMAPS:
-            pipeline.getbit(_keys(job)[_BITMAPS[name]], row)
-        return next((cast("Ending", name) for name, bit in zip(_BITMAPS, pipeline.execute(), strict=True) if bit), None)
+        for ending in _ENDINGS:
+            pipeline.getbit(_key(job, ending), row)
+        return next((ending for ending, bit in zip(_ENDINGS, pipeline.execute(), strict=True) if bit), None)
 
     @_mapped
     def workers(self) -> tuple[str, ...]:
@@ -196,12 +206,12 @@ class JobStore:
     @_mapped
     def create(self, header: JobHeader, endings: Mapping[str, bytes] | None = None) -> None:
         """Make a job known, with nothing done, or with the bitmaps a rebuild found on disk. Raises JobExists."""
-        keys, now = _keys(header.job), self._now_ms()
+        now = self._now_ms()
         if self.exists(header.job):
             raise JobExists(f"the broker already has a job {header.job}", hint="resume it, or submit under another id")
         pipeline = self.client.pipeline(transaction=True)
         pipeline.hset(
-            keys[0],
+            _key(header.job),
             mapping={
                 "header": records.dumps(header),
                 "state": "running",
@@ -211,9 +221,9 @@ class JobStore:
                 "summarised": 0,
             },
         )
-        pipeline.set(keys[scripts.KEY_NAMES.index(":free")], _ones(header.chunks))
+        pipeline.set(_key(header.job, "free"), _ones(header.chunks))
         for name, bits in (endings or {}).items():
-            pipeline.set(keys[_BITMAPS[name]], bits)
+            pipeline.set(_key(header.job, name), bits)
         pipeline.zadd(f"{PREFIX}jobs", {header.job: now})
         pipeline.execute()
 
@@ -225,17 +235,17 @@ class JobStore:
     @_mapped
     def enqueuing(self, job: str, seconds: int = 30) -> None:
         """Say that somebody is at enqueuing this job, so that nobody else finds its messages missing."""
-        self.client.set(f"{_key(job)}:enqueuing", 1, ex=seconds)
+        self.client.set(_key(job, "enqueuing"), 1, ex=seconds)
 
     @_mapped
     def enqueued(self, job: str) -> None:
         """Say that all messages of this job have been sent."""
-        self.client.delete(f"{_key(job)}:enqueuing")
+        self.client.delete(_key(job, "enqueuing"))
 
     @_mapped
     def is_enqueuing(self, job: str) -> bool:
         """Whether somebody is at enqueuing this job."""
-        return bool(self.client.exists(f"{_key(job)}:enqueuing"))
+        return bool(self.client.exists(_key(job, "enqueuing")))
 
     @_mapped
     def cancel(self, job: str) -> bool:
@@ -253,17 +263,17 @@ class JobStore:
     @_mapped
     def rows(self, header: JobHeader, ending: Ending) -> tuple[int, ...]:
         """The scans that ended that way."""
-        bits = _bits(self.client.get(_keys(header.job)[_BITMAPS[ending]]), header.total)
+        bits = _bits(self.client.get(_key(header.job, ending)), header.total)
         return tuple(int(row) for row in np.flatnonzero(bits))
 
     @_mapped
     def unleased_chunks(self, header: JobHeader) -> tuple[int, ...]:
         """Chunks with open scans that nobody works on."""
-        keys, now = _keys(header.job), self._now_ms()
+        now = self._now_ms()
         pipeline = self.client.pipeline(transaction=True)
-        for index in _BITMAPS.values():
-            pipeline.get(keys[index])
-        pipeline.zrangebyscore(keys[scripts.KEY_NAMES.index(":leases")], now, "+inf")
+        for ending in _ENDINGS:
+            pipeline.get(_key(header.job, ending))
+        pipeline.zrangebyscore(_key(header.job, "leases"), now, "+inf")
         *bitmaps, leased = pipeline.execute()
         ended = np.zeros(header.total, bool)
         for bits in bitmaps:
@@ -290,7 +300,7 @@ class JobStore:
         """Record rows as in flight, before any of them is touched. Returns the job's state."""
         pipeline = self.client.pipeline(transaction=True)
         how = "alone" if alone else "group"
-        pipeline.hset(_keys(job)[scripts.KEY_NAMES.index(":inflight")], mapping=dict.fromkeys(rows, how))
+        pipeline.hset(_key(job, "inflight"), mapping=dict.fromkeys(rows, how))
         pipeline.hget(_key(job), "state")
         state: bytes | None = pipeline.execute()[1]
         return "unknown" if state is None else state.decode()
@@ -303,8 +313,7 @@ class JobStore:
             what: the label of a scored scan, else the code.
             slices: model slices scored.
         """
-        bitmap = 1 + _BITMAPS[ending]
-        state, still_open, new = self._run("mark", job, bitmap, row, slices, f"{ending}:{what}")
+        state, still_open, new = self._run("mark", job, ending, row, slices, what)
         return Marked(state.decode(), int(still_open), bool(new))
 
     @_mapped
@@ -327,7 +336,7 @@ class JobStore:
     @_mapped
     def note(self, job: str, text: str) -> None:
         """Tell whoever watches why nothing moves. Fades after a minute."""
-        self.client.set(f"{_key(job)}:note", text, ex=_NOTE_S)
+        self.client.set(_key(job, "note"), text, ex=_NOTE_S)
 
     @_mapped
     def worker_seen(self, worker: str) -> None:
@@ -342,7 +351,7 @@ class JobStore:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _run(self, script: str, job: str, *args: str | int | bytes) -> Any:
-        return self._scripts[script](keys=_keys(job), args=args)
+        return self._scripts[script](keys=[_key(job, name) for name in _KEYS], args=args)
 
     def _names(self) -> list[str]:
         return [name.decode() for name in self.client.zrevrange(f"{PREFIX}jobs", 0, -1)]
@@ -352,14 +361,13 @@ class JobStore:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def _progress(self, job: str) -> Progress | None:
-        keys = _keys(job)
         pipeline = self.client.pipeline(transaction=True)
         pipeline.time()
-        pipeline.hgetall(keys[0])
-        for index in _BITMAPS.values():
-            pipeline.bitcount(keys[index])
-        pipeline.hgetall(keys[scripts.KEY_NAMES.index(":counts")])
-        pipeline.get(f"{_key(job)}:note")
+        pipeline.hgetall(_key(job))
+        for ending in _ENDINGS:
+            pipeline.bitcount(_key(job, ending))
+        pipeline.hgetall(_key(job, "counts"))
+        pipeline.get(_key(job, "note"))
         (seconds, micros), meta, *counts, tags, note = pipeline.execute()
         if b"header" not in meta:
             return None
@@ -367,7 +375,7 @@ class JobStore:
             job=job,
             state=cast("JobState", meta[b"state"].decode()),
             total=int(meta[b"total"]),
-            **{name: int(count) for name, count in zip(_BITMAPS, counts, strict=True)},
+            **{name: int(count) for name, count in zip(_ENDINGS, counts, strict=True)},
             slices=int(meta.get(b"slices", 0)),
             created=int(meta[b"created"]) / 1000,
             started=_seconds(meta.get(b"started")),
@@ -380,12 +388,14 @@ class JobStore:
         )
 
 
-def _key(job: str) -> str:
-    return f"{PREFIX}{{{job}}}"
+@cache
+def _lua(name: str) -> str:
+    return resources.files("hemo_core.jobs").joinpath(f"{name}.lua").read_text("utf-8")
 
 
-def _keys(job: str) -> list[str]:
-    return [_key(job) + name for name in scripts.KEY_NAMES]
+def _key(job: str, name: str = "meta") -> str:
+    """A key of a job; the braces keep all of them on one node of a cluster."""
+    return f"{PREFIX}{{{job}}}" + ("" if name == "meta" else f":{name}")
 
 
 def _ones(count: int) -> bytes:
