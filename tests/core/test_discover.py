@@ -168,7 +168,7 @@ def test_of_a_study_the_plain_soft_axial_head_series_is_chosen(tmp_path, phantom
         "sr": "not_ct",
     }
     assert all(one.failure is None for one in found.values())
-    assert found["s/thin"].rejection.reason == "series 'HEAD 5mm' of the same study was chosen"
+    assert found["s/thin"].rejection.reason == "another series of the same study was chosen: 8 slices"
     assert codes(rows(tmp_path, all_series=True).values())["scored"] == 3
     overridden = rows(tmp_path, overrides=frozenset({"bone_kernel", "not_chosen"}))
     assert overridden["s/bone"].rejection is None

@@ -8,9 +8,9 @@ import pytest
 from slices import head
 
 from hemo_core.phantoms import PhantomSpec
-from hemo_core.scans.kernels import is_sharp
 from hemo_core.scans.quality import clipped_range, has_block_artefacts, sample
 from hemo_core.scans.readers import geometry
+from hemo_core.scans.rules.kernels import is_sharp
 
 
 def test_a_gap_counts_the_slices_that_would_fill_it():

@@ -1,16 +1,19 @@
 """Which series of a study is scored: the axial, non-contrast, soft-kernel series of the head.
 
-Every series that is not has a code and a reason, and every code can be overridden.
+Every series that is not has a code and a reason, and every code can be overridden. A reason names the header field and
+the rule that fired, never the field's text, which may hold anything, a patient's name included.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from hemo_core.scans.kernels import is_sharp
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_header import Header
+from hemo_core.scans.rules.contrast import Reading, read_agent, read_description
+from hemo_core.scans.rules.kernels import sharp_rule
+from hemo_core.scans.rules.vocabulary import Rules
 from hemo_core.scans.scan import Cause
 from hemo_core.scans.series import Series
 
@@ -18,6 +21,7 @@ NOT_CT = "not_ct"
 SECONDARY_CAPTURE = "secondary_capture"
 LOCALIZER = "localizer"
 PROJECTION = "projection"
+NOT_HOUNSFIELD = "not_hounsfield"
 NOT_AXIAL = "not_axial"
 NOT_HEAD = "not_head"
 CONTRAST = "contrast"
@@ -30,6 +34,7 @@ REJECTION_CODES = (
     SECONDARY_CAPTURE,
     LOCALIZER,
     PROJECTION,
+    NOT_HOUNSFIELD,
     NOT_AXIAL,
     NOT_HEAD,
     CONTRAST,
@@ -38,73 +43,97 @@ REJECTION_CODES = (
     NOT_CHOSEN,
 )
 
+_SENTENCES = {
+    NOT_CT: "not CT",
+    SECONDARY_CAPTURE: "a screen capture or report page, not a scan",
+    LOCALIZER: "a localizer (scout, topogram)",
+    PROJECTION: "a projection, rendering or map computed from a scan",
+    NOT_HOUNSFIELD: "its values are no Hounsfield units of one energy",
+    NOT_AXIAL: "the slices are not axial",
+    NOT_HEAD: "not of the head",
+    CONTRAST: "acquired with contrast medium",
+    BONE_KERNEL: "reconstructed for bone or lung",
+}
 _SECONDARY_CAPTURE_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 _FEW_SLICES = 5
 _TRAINING_SPACING_MM = 5.0
-_NO_CONTRAST = re.compile(r"^\W*(no|none|non|nein|without|0|n)?\W*$", re.IGNORECASE)
-_LOCALIZER = re.compile(r"\b(scout|topogram|topo|localizer|localiser|surview|scanogram|scanogramm)\b")
-_PLAIN_WORDS = re.compile(
-    r"\b(non ?con(trast)?|nect|ncct|nc|without( contrast)?|w o( contrast)?|unenhanced|plain|pre contrast|native?)\b"
-)
-_CONTRAST_WORDS = re.compile(
-    r"\b(post ?con(trast)?|contrast|cect|ce|cta|ctv|angio\w*|arterial|venous|perfusion|ctp|delayed|iv|km)\b|\+c\b|c\+"
-)
-_PROJECTION_WORDS = re.compile(r"\b(mip|minip|vrt|3d|cbf|cbv|mtt|ttp|tmax|rapid)\b")
-_HEAD_WORDS = re.compile(r"\b(head|brain|cranium|skull|cerebr\w*|cranial|schaedel|kopf|crane|neuro)\b")
-_BODY_WORDS = re.compile(
-    r"\b(c?spine|cervical|chest|thorax|abdomen|pelvis|lumbar|extremity|knee|hip|shoulder|heart|lung|neck|sinus\w*)\b"
-)
-_BODY_PARTS = frozenset(
-    {
-        *(
-            "CHEST",
-            "THORAX",
-            "ABDOMEN",
-            "PELVIS",
-            "ABDOMENPELVIS",
-            "CHESTABDPELVIS",
-            "HEART",
-            "LUNG",
-            "LIVER",
-            "KIDNEY",
-        ),
-        *("COLON", "SPINE", "CSPINE", "TSPINE", "LSPINE", "SSPINE", "EXTREMITY", "KNEE", "HIP", "SHOULDER", "ANKLE"),
-        *("FOOT", "HAND", "WRIST", "ELBOW"),
-    }
-)
+_DESCRIPTION = "Series Description"
 
 
-def own_rejection(series: Series, overrides: frozenset[str]) -> Cause | None:
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule that fired on a series.
+
+    Attributes:
+        code: the rejection it means; empty where it speaks for the series.
+        field: the header's field.
+        rule: the phrase, value or number that decided.
+    """
+
+    code: str
+    field: str
+    rule: str
+
+    def in_words(self) -> str:
+        """One clause."""
+        return f"{self.field}: {self.rule}"
+
+
+def own_rejection(series: Series, overrides: frozenset[str], rules: Rules) -> Cause | None:
     """Why a series would not be scored even if it were the only one; None if it could be."""
-    header = series.header
-    return next((found for found in _reasons(header) if found.code not in overrides), None)
+    found = next((one for one in fired(series.header, rules) if one.code and one.code not in overrides), None)
+    return None if found is None else Cause(found.code, f"{_SENTENCES[found.code]} ({found.in_words()})")
 
 
-def choose(candidates: Sequence[Series], overrides: frozenset[str], *, all_series: bool) -> list[Cause | None]:
+def choose(
+    candidates: Sequence[Series], overrides: frozenset[str], rules: Rules, *, all_series: bool
+) -> list[Cause | None]:
     """Choose one series of a study. Returns a rejection for each candidate, None for what is scored."""
     if len(candidates) < 2 or all_series:  # noqa: PLR2004 - nothing to choose from
         return [None] * len(candidates)
-    best = max(candidates, key=_rank)
+    best = max(candidates, key=lambda series: _rank(series, rules))
     verdicts = [None if one is best else _second(one, best) for one in candidates]
     return [None if verdict is not None and verdict.code in overrides else verdict for verdict in verdicts]
 
 
+def fired(header: Header, rules: Rules) -> Iterator[Fired]:
+    """Every rule that fires on a series, most telling first: what speaks against it, then what speaks for it."""
+    found = [one for check in _CHECKS for one in check(header, rules)]
+    yield from (one for one in found if one.code)
+    yield from (one for one in found if not one.code)
+
+
+def contrast_of(header: Header, rules: Rules) -> Reading:
+    """What a header says of contrast medium, its fields taken together.
+
+    An agent or an amount in its own field counts whatever the description says: a description is often the protocol's.
+    """
+    agent, said = read_agent(header.contrast, rules), read_description(header.description, rules)
+    if agent.meaning == "contrast":
+        return Reading("contrast", f"Contrast/Bolus Agent: {agent.rule}")
+    if header.contrast_ml > 0:
+        return Reading("contrast", "Contrast/Bolus Volume: above 0")
+    if said.meaning != "silent":
+        return Reading(said.meaning, f"{_DESCRIPTION}: {said.rule}")
+    return Reading(agent.meaning, f"Contrast/Bolus Agent: {agent.rule}")
+
+
 def _second(series: Series, best: Series) -> Cause:
-    name = best.header.description or best.header.series_number or best.key
     if series.slices < _FEW_SLICES <= best.slices:
-        return Cause(TOO_FEW_SLICES, f"{series.slices} slices; the study has {best.slices} in series {name!r}")
-    return Cause(NOT_CHOSEN, f"series {name!r} of the same study was chosen")
+        return Cause(TOO_FEW_SLICES, f"{series.slices} slices; another series of the study has {best.slices}")
+    return Cause(NOT_CHOSEN, f"another series of the same study was chosen: {best.slices} slices")
 
 
-def _rank(series: Series) -> tuple[bool, bool, bool, bool, float, int, str]:
-    """Larger is better: enough slices, of the head, original, spaced as the training series were."""
+def _rank(series: Series, rules: Rules) -> tuple[bool, bool, bool, bool, bool, float, int, str]:
+    """Larger is better: enough slices, of the head, plainly without contrast, original, spaced as in training."""
     header = series.header
-    words = _words(header.description)
+    words = rules.words(header.description)
     spacing = series.spacing_mm or _TRAINING_SPACING_MM
     return (
         series.slices >= _FEW_SLICES,
-        not _BODY_WORDS.search(words),
-        bool(_HEAD_WORDS.search(words)) or header.body_part in {"HEAD", "BRAIN", "SKULL"},
+        rules.phrases("body", "words").first(words) is None,
+        _names_head(header, rules),
+        contrast_of(header, rules).meaning in {"plain", "silent"},
         "DERIVED" not in header.image_type,
         -round(abs(min(spacing, 2 * _TRAINING_SPACING_MM) - _TRAINING_SPACING_MM), 1),
         series.slices,
@@ -112,64 +141,80 @@ def _rank(series: Series) -> tuple[bool, bool, bool, bool, float, int, str]:
     )
 
 
-def _reasons(header: Header) -> list[Cause]:
-    """All that speaks against a series, most telling first."""
-    words = _words(header.description)
-    checks = (
-        (_is_capture(header, words), SECONDARY_CAPTURE, "a screen capture or report page, not a scan"),
-        (header.modality not in {"CT", ""}, NOT_CT, f"modality {header.modality}, not CT"),
-        (_is_localizer(header, words), LOCALIZER, "a localizer (scout, topogram)"),
-        (_is_projection(header, words), PROJECTION, "a projection, rendering or map computed from a scan"),
-        (_is_not_axial(header), NOT_AXIAL, "the slices are not axial"),
-        (_is_not_head(header), NOT_HEAD, f"body part {header.body_part}, not the head"),
-        (_has_contrast(header, words), CONTRAST, _contrast_reason(header)),
-        (is_sharp(header.kernel, header.description), BONE_KERNEL, _kernel_reason(header)),
-    )
-    return [Cause(code, reason) for found, code, reason in checks if found]
+def _names_head(header: Header, rules: Rules) -> bool:
+    in_words = rules.phrases("head", "words").first(rules.words(header.description)) is not None
+    return in_words or header.body_part in rules.entries("head", "parts")
 
 
-def _is_capture(header: Header, words: str) -> bool:
-    typed = any(value in {"SCREEN SAVE", "SCREENSAVE"} for value in header.image_type)
-    named = "dose report" in words or "patient protocol" in words
-    return typed or named or header.sop_class.startswith(_SECONDARY_CAPTURE_CLASS)
+def _modality(header: Header, rules: Rules) -> Iterator[Fired]:  # noqa: ARG001 - one form for all checks
+    if header.modality not in {"CT", ""}:
+        yield Fired(NOT_CT, "Modality", "not CT")
 
 
-def _is_localizer(header: Header, words: str) -> bool:
-    return "LOCALIZER" in header.image_type or _LOCALIZER.search(words) is not None
+def _capture(header: Header, rules: Rules) -> Iterator[Fired]:
+    if header.sop_class.startswith(_SECONDARY_CAPTURE_CLASS):
+        yield Fired(SECONDARY_CAPTURE, "SOP Class", "Secondary Capture")
+    yield from _worded(SECONDARY_CAPTURE, "capture", header, rules)
 
 
-def _is_projection(header: Header, words: str) -> bool:
-    typed = any(value in {"PROJECTION IMAGE", "MIP", "MINIP", "VRT", "PERFUSION"} for value in header.image_type)
-    derived = "DERIVED" in header.image_type or "SECONDARY" in header.image_type
-    return typed or (derived and _PROJECTION_WORDS.search(words) is not None)
+def _localizer(header: Header, rules: Rules) -> Iterator[Fired]:
+    yield from _worded(LOCALIZER, "localizer", header, rules)
 
 
-def _is_not_axial(header: Header) -> bool:
+def _projection(header: Header, rules: Rules) -> Iterator[Fired]:
+    derived = not {"DERIVED", "SECONDARY"}.isdisjoint(header.image_type)
+    yield from (one for one in _worded(PROJECTION, "projection", header, rules) if derived or one.field == "Image Type")
+
+
+def _computed(header: Header, rules: Rules) -> Iterator[Fired]:
+    if header.rescale_type.upper() not in rules.entries("computed", "hounsfield"):
+        yield Fired(NOT_HOUNSFIELD, "Rescale Type", "not HU")
+    yield from _worded(NOT_HOUNSFIELD, "computed", header, rules, "neutral")
+
+
+def _orientation(header: Header, rules: Rules) -> Iterator[Fired]:  # noqa: ARG001
     orientation = header.planes[0].orientation
-    return orientation is not None and geometry.angle_to_axis(orientation) > geometry.NOT_AXIAL_DEG
+    if orientation is not None and geometry.angle_to_axis(orientation) > geometry.NOT_AXIAL_DEG:
+        yield Fired(NOT_AXIAL, "Image Orientation", f"more than {geometry.NOT_AXIAL_DEG:g} degrees from axial")
 
 
-def _is_not_head(header: Header) -> bool:
-    named = _HEAD_WORDS.search(_words(f"{header.description} {header.study_description}")) is not None
-    return header.body_part in _BODY_PARTS and not named
+def _body(header: Header, rules: Rules) -> Iterator[Fired]:
+    words = rules.words(header.description)
+    head = rules.phrases("head", "words").first(words)
+    if head is not None:
+        yield Fired("", _DESCRIPTION, head.phrase)
+        return
+    elsewhere = rules.phrases("body", "words").first(words)
+    if elsewhere is not None:
+        yield Fired(NOT_HEAD, _DESCRIPTION, elsewhere.phrase)
+    part = rules.phrases("body", "parts").first((header.body_part.replace(" ", "").replace("_", "").casefold(),))
+    if part is not None and header.body_part not in rules.entries("head", "parts"):
+        yield Fired(NOT_HEAD, "Body Part Examined", part.phrase)
 
 
-def _has_contrast(header: Header, words: str) -> bool:
-    if not _NO_CONTRAST.match(header.contrast):
-        return True
-    return _CONTRAST_WORDS.search(_PLAIN_WORDS.sub(" ", words)) is not None
+def _contrast(header: Header, rules: Rules) -> Iterator[Fired]:
+    said = contrast_of(header, rules)
+    if said.meaning != "silent":
+        field, _, rule = said.rule.partition(": ")
+        code = CONTRAST if said.meaning == "contrast" else ""
+        yield Fired(code, field, rule if said.meaning != "unclear" else f"{rule} (with or without is not clear)")
 
 
-def _contrast_reason(header: Header) -> str:
-    return f"contrast agent: {header.contrast or header.description}"
+def _kernel(header: Header, rules: Rules) -> Iterator[Fired]:
+    found = sharp_rule(header.kernel, rules)
+    if found:
+        yield Fired(BONE_KERNEL, "Convolution Kernel", found)
+    named = rules.phrases("kernel", "sharp").first(rules.words(header.description))
+    if named is not None:
+        yield Fired(BONE_KERNEL, _DESCRIPTION, named.phrase)
 
 
-def _kernel_reason(header: Header) -> str:
-    return (
-        f"reconstructed for bone or lung: kernel {header.kernel or 'unnamed'}, {header.description or 'no description'}"
-    )
+_CHECKS = (_capture, _modality, _localizer, _projection, _computed, _orientation, _body, _contrast, _kernel)
 
 
-def _words(text: str) -> str:
-    """Lower case, separators as spaces, so that word patterns match."""
-    return re.sub(r"[_\-./^,;:()\[\]]+", " ", text.lower())
+def _worded(code: str, section: str, header: Header, rules: Rules, *also: str) -> Iterator[Fired]:
+    """What an image type, or a phrase in the description, of a section says."""
+    typed = [value for value in rules.entries(section, "image_types") if value in header.image_type]
+    yield from (Fired(code, "Image Type", value) for value in typed)
+    hits = rules.phrases(section, *also, "words").find(rules.words(header.description))
+    yield from (Fired(code, _DESCRIPTION, hit.phrase) for hit in hits if hit.kind == "words")

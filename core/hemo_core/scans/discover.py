@@ -21,6 +21,7 @@ from hemo_core.errors import LateSlice, NoInput, NoPixels, UsageError
 from hemo_core.scans.choice import REJECTION_CODES, choose, own_rejection
 from hemo_core.scans.ids import IdRegister, id_of_digests, id_of_uids
 from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
+from hemo_core.scans.rules.vocabulary import Rules, load_rules
 from hemo_core.scans.scan import Cause, ScanRef
 from hemo_core.scans.series import Member, Series, SeriesTable, layers
 from hemo_core.scans.walk import Entry, EntryKind, top_level
@@ -40,6 +41,7 @@ def discover(
     group_folders: bool = False,
     overrides: frozenset[str] = frozenset(),
     all_series: bool = False,
+    rules: Rules | None = None,
     threads: int = _THREADS,
 ) -> Discovery:
     """Find the scans below a folder, or in one file.
@@ -50,6 +52,7 @@ def discover(
         group_folders: take the pictures of a folder for the slices of one scan, ordered naturally by name.
         overrides: codes of :data:`REJECTION_CODES` that shall not keep a series from being scored.
         all_series: score every series that could be scored, not just the best one of each study.
+        rules: the vocabulary that series are chosen by; None for the one that came along.
         threads: how many files are opened at once.
 
     Raises:
@@ -66,7 +69,13 @@ def discover(
     if not os.access(root, os.R_OK):
         raise NoInput("this path cannot be read", path=str(root), hint="check its permissions")
     return Discovery(
-        root.resolve(), root_name, overrides, group_folders=group_folders, all_series=all_series, threads=threads
+        root.resolve(),
+        root_name,
+        overrides,
+        rules or load_rules(),
+        group_folders=group_folders,
+        all_series=all_series,
+        threads=threads,
     )
 
 
@@ -83,6 +92,7 @@ class Discovery(Iterator[ScanRef]):
         root: Path,
         root_name: str,
         overrides: frozenset[str],
+        rules: Rules,
         *,
         group_folders: bool,
         all_series: bool,
@@ -92,6 +102,7 @@ class Discovery(Iterator[ScanRef]):
         self.ignored = IgnoredFiles()
         self._root_name = root_name
         self._overrides = overrides
+        self._rules = rules
         self._group_folders = group_folders
         self._all_series = all_series
         self._threads = threads
@@ -153,9 +164,9 @@ class Discovery(Iterator[ScanRef]):
 
     def _study_rows(self, study: Sequence[Series]) -> Iterator[ScanRef]:
         """Rows of all series of one study."""
-        verdicts: dict[str, Cause | None] = {one.key: own_rejection(one, self._overrides) for one in study}
+        verdicts: dict[str, Cause | None] = {one.key: own_rejection(one, self._overrides, self._rules) for one in study}
         candidates = [one for one in study if verdicts[one.key] is None and one.header.has_pixels]
-        chosen = choose(candidates, self._overrides, all_series=self._all_series)
+        chosen = choose(candidates, self._overrides, self._rules, all_series=self._all_series)
         verdicts |= {one.key: verdict for one, verdict in zip(candidates, chosen, strict=True)}
         for series in study:
             yield from self._series_rows(series, verdicts[series.key])

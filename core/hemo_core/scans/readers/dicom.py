@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemo_core.errors import BadGeometry
-from hemo_core.scans.kernels import is_sharp
 from hemo_core.scans.quality import QualityNotes
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_grey import to_grey
@@ -17,6 +16,7 @@ from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse
 from hemo_core.scans.readers.dicom_hounsfield import to_hounsfield
 from hemo_core.scans.readers.dicom_pixels import check_pixels, stored_frame
 from hemo_core.scans.readers.safe_open import check_size, read_below
+from hemo_core.scans.rules.kernels import is_sharp
 from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice, Units
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ _BLOCK = 1 << 20
 _META_START = 144  # preamble, DICM, and the group length element (0002,0000)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _MAX_UID = 64
+_KERNEL_NAMES = ("ConvolutionKernel", "ConvolutionKernelGroup")
 _PLAIN_VRS = frozenset({"CS", "DS", "IS", "LO", "SH", "UI"})  # PS3.5 6.2: backslash-separated, padded
 
 _KEYWORDS = (
@@ -51,6 +52,9 @@ _KEYWORDS = (
     "BodyPartExamined",
     "ConvolutionKernel",
     "ContrastBolusAgent",
+    "ContrastBolusAgentSequence",
+    "ContrastBolusVolume",
+    "RescaleType",
     "Rows",
     "Columns",
     "NumberOfFrames",
@@ -112,6 +116,8 @@ class Header:
     body_part: str
     kernel: str
     contrast: str
+    contrast_ml: float
+    rescale_type: str
     photometric: str
     tilt_deg: float | None
     lossy: bool
@@ -170,7 +176,6 @@ def header_of(dataset: Dataset, path: str, *, has_pixels: bool) -> Header:
     """The values of a data set that :func:`parse` gave. Raises DecodeFailed where the header is damaged."""
     with parsing(path):
         meta = getattr(dataset, "file_meta", None)
-        kernel = _texts(dataset, "ConvolutionKernel")
         return Header(
             path=path,
             transfer_syntax=str(getattr(meta, "TransferSyntaxUID", "") or ""),
@@ -182,12 +187,14 @@ def header_of(dataset: Dataset, path: str, *, has_pixels: bool) -> Header:
             instance_number=int(_number(dataset, "InstanceNumber") or 0),
             acquisition_number=int(_number(dataset, "AcquisitionNumber") or 0),
             modality=_text(dataset, "Modality").upper(),
-            image_type=tuple(value.upper() for value in _texts(dataset, "ImageType")),
+            image_type=_image_type(dataset),
             description=_text(dataset, "SeriesDescription") or _text(dataset, "ProtocolName"),
             study_description=_text(dataset, "StudyDescription"),
             body_part=_text(dataset, "BodyPartExamined").upper(),
-            kernel=kernel[0] if kernel else "",
-            contrast=_text(dataset, "ContrastBolusAgent"),
+            kernel=_kernel(dataset),
+            contrast=_agent(dataset),
+            contrast_ml=max(_number(dataset, "ContrastBolusVolume") or 0.0, 0.0),
+            rescale_type=_rescale_type(dataset),
             photometric=_text(dataset, "PhotometricInterpretation").upper(),
             tilt_deg=_number(dataset, "GantryDetectorTilt"),
             lossy=_text(dataset, "LossyImageCompression") == "01",
@@ -237,6 +244,41 @@ def frame_groups(dataset: Dataset, frame: int) -> tuple[Dataset | None, Dataset 
     """(per-frame, shared) functional groups of one frame; None for an object without them."""
     shared, each = dataset.get("SharedFunctionalGroupsSequence"), dataset.get("PerFrameFunctionalGroupsSequence")
     return (each[frame] if each and frame < len(each) else None), (shared[0] if shared else None)
+
+
+def _functional(dataset: Dataset, sequence: str) -> Dataset | None:
+    """A functional group macro of the first frame: its own, else the shared one (PS3.3 C.7.6.16)."""
+    return next((item for groups in frame_groups(dataset, 0) if (item := group_item(groups, sequence))), None)
+
+
+def _image_type(dataset: Dataset) -> tuple[str, ...]:
+    """Image Type (0008,0008), and for an enhanced object the Frame Type (0008,9007) of its first frame."""
+    frame = _functional(dataset, "CTImageFrameTypeSequence")
+    framed = () if frame is None else _texts(frame, "FrameType")
+    return tuple(dict.fromkeys(value.upper() for value in (*_texts(dataset, "ImageType"), *framed)))
+
+
+def _kernel(dataset: Dataset) -> str:
+    """Convolution Kernel (0018,1210), in an enhanced object that of CT Reconstruction (PS3.3 C.8.15.3.8)."""
+    item = _functional(dataset, "CTReconstructionSequence")
+    named = (_text(dataset, "ConvolutionKernel"), *((_text(item, name) for name in _KERNEL_NAMES) if item else ()))
+    return next(filter(None, named), "")
+
+
+def _agent(dataset: Dataset) -> str:
+    """Contrast/Bolus Agent (0018,0010), in an enhanced object the meaning of its codes (PS3.3 C.8.15.2.1)."""
+    items = dataset.get("ContrastBolusAgentSequence") or ()
+    usage = _functional(dataset, "ContrastBolusUsageSequence")
+    if usage is not None and _text(usage, "ContrastBolusAgentAdministered").upper() == "NO":
+        return ""
+    coded = next((_text(item, "CodeMeaning") or _text(item, "CodeValue") for item in items), "")
+    return _text(dataset, "ContrastBolusAgent") or coded
+
+
+def _rescale_type(dataset: Dataset) -> str:
+    """Rescale Type (0028,1054), in an enhanced object that of Pixel Value Transformation (PS3.3 C.7.6.16.2.9b)."""
+    item = _functional(dataset, "PixelValueTransformationSequence")
+    return _text(dataset, "RescaleType") or ("" if item is None else _text(item, "RescaleType"))
 
 
 def _planes(dataset: Dataset, path: str) -> tuple[Plane, ...]:

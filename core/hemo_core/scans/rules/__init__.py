@@ -1,0 +1,1 @@
+"""What the words in headers mean: a vocabulary of several languages that a site can extend."""
