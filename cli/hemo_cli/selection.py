@@ -23,16 +23,19 @@ class Intake:
         all_series: score every series that could be, not just the best one of each study.
         overrides: rejection codes that shall not keep a series from being scored.
         allow_implausible: score pictures that do not look like a head CT.
+        rules: a site's additions to the vocabulary that series are chosen by.
     """
 
     group_folders: bool
     all_series: bool
     overrides: frozenset[str]
     allow_implausible: bool
+    rules: Path | None = None
 
     def discover(self, path: Path, root_name: str = "scans") -> Discovery:
         """Search a path. Raises NoInput, UsageError."""
         from hemo_core.scans.discover import discover
+        from hemo_core.scans.rules.vocabulary import load_rules
 
         return discover(
             path,
@@ -40,6 +43,7 @@ class Intake:
             group_folders=self.group_folders,
             overrides=self.overrides,
             all_series=self.all_series,
+            rules=load_rules(self.rules),
         )
 
 
@@ -48,9 +52,15 @@ def intake_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(
-        *args: Any, group: str, all_series: bool, override: tuple[str, ...], allow_implausible: bool, **kwargs: Any
+        *args: Any,
+        group: str,
+        all_series: bool,
+        override: tuple[str, ...],
+        allow_implausible: bool,
+        rules: Path | None,
+        **kwargs: Any,
     ) -> Any:
-        intake = Intake(group == "folder", all_series, frozenset(override), allow_implausible)
+        intake = Intake(group == "folder", all_series, frozenset(override), allow_implausible, rules)
         return command(*args, intake=intake, **kwargs)
 
     for option in reversed(_OPTIONS):
@@ -71,4 +81,10 @@ _OPTIONS = (
         "--override", multiple=True, metavar="CODE", help="Score in spite of this rejection code. May be repeated."
     ),
     click.option("--allow-implausible", is_flag=True, help="Score pictures that do not look like a head CT."),
+    click.option(
+        "--rules",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="TOML file that adds to the words by which series are chosen.",
+    ),
 )

@@ -17,6 +17,7 @@ from hemo_core.errors import ScanError
 
 if TYPE_CHECKING:
     from hemo_core.scans.describe import FileDescription
+    from hemo_core.scans.discover import Discovery
     from hemo_core.scans.scan import Scan, ScanRef
 
 Would = Literal["score", "reject", "fail"]
@@ -33,6 +34,7 @@ class ScanOutlook:
         slice_spacing_mm, tilt_deg: geometry; None where the format has none.
         code, reason: why it would not be scored.
         files: each file by itself, with the digest of its decoded pixels; None unless asked for.
+        why: the rules that fired on its series, as ``code: field: rule``; None unless asked for.
     """
 
     scan_id: str
@@ -48,17 +50,19 @@ class ScanOutlook:
     reason: str | None = None
     duplicate_of: str | None = None
     files: tuple[FileDescription, ...] | None = None
+    why: tuple[str, ...] | None = None
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @intake_options
 @click.option("--hash", "with_hash", is_flag=True, help="Also print the SHA-256 of each file's decoded pixels.")
+@click.option("--why", "with_why", is_flag=True, help="Also print the rules that fired on each series.")
 @json_option
-def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
+def inspect(path: Path, intake: Intake, with_hash: bool, with_why: bool, as_json: bool) -> int:
     """Show what `submit PATH` would do, and why. Exit code 1 if a scan could not be read."""
     found = intake.discover(path)
-    rows = list(_outlooks(found, found.mount, allow_implausible=intake.allow_implausible, with_hash=with_hash))
+    rows = list(_outlooks(found, intake, with_hash=with_hash, with_why=with_why))
     if as_json:
         ignored = [{"path": name, "reason": reason} for name, reason in found.ignored]
         print_json({"scans": [asdict(row) for row in rows], "ignored": ignored})
@@ -67,14 +71,17 @@ def inspect(path: Path, intake: Intake, with_hash: bool, as_json: bool) -> int:
     return Exit.SCANS_FAILED if any(row.would == "fail" for row in rows) else Exit.DONE
 
 
-def _outlooks(
-    refs: Iterator[ScanRef], mount: Path, *, allow_implausible: bool, with_hash: bool
-) -> Iterator[ScanOutlook]:
+def _outlooks(discovery: Discovery, intake: Intake, *, with_hash: bool, with_why: bool) -> Iterator[ScanOutlook]:
     from hemo_core.scans.describe import describe_files
 
-    for ref in refs:
-        found, scan = _outlook(ref, mount, allow_implausible=allow_implausible)
-        yield replace(found, files=describe_files(ref, mount, scan)) if with_hash else found
+    for ref in discovery:
+        why = tuple(f"{rule.code or 'for it'}: {rule.in_words()}" for rule in discovery.why)
+        found, scan = _outlook(ref, discovery.mount, allow_implausible=intake.allow_implausible)
+        yield replace(
+            found,
+            files=describe_files(ref, discovery.mount, scan) if with_hash else None,
+            why=why if with_why else None,
+        )
 
 
 def _outlook(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[ScanOutlook, Scan | None]:
@@ -126,6 +133,9 @@ def _show(rows: list[ScanOutlook], ignored: list[tuple[str, str]]) -> None:
         remark = ", ".join(file.quality) if file.error is None else f"{file.error.code}: {file.error.reason}"
         line = f"{file.pixels_sha256 or '-':64}  {plain(file.path)}" + (f"  [dim]{plain(remark)}[/]" if remark else "")
         out().print(line, soft_wrap=True)
+    for row in rows:
+        for line in row.why or ():
+            out().print(f"[dim]why[/] {plain(row.path)}  {plain(line)}", soft_wrap=True)
     counts = {would: sum(row.would == would for row in rows) for would in ("score", "reject", "fail")}
     would = f"{counts['score']} would be scored, {counts['reject']} rejected, {counts['fail']} would fail"
     out().print(f"[bold]{len(rows)} scans[/]: {would}; {len(ignored)} files ignored")

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hemo_core.errors import LateSlice, NoInput, NoPixels, UsageError
-from hemo_core.scans.choice import REJECTION_CODES, choose, own_rejection
+from hemo_core.scans.choice import REJECTION_CODES, Fired, choose, fired, own_rejection
 from hemo_core.scans.ids import IdRegister, id_of_digests, id_of_uids
 from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
 from hemo_core.scans.rules.vocabulary import Rules, load_rules
@@ -85,6 +85,7 @@ class Discovery(Iterator[ScanRef]):
     Attributes:
         mount: the folder that all paths are relative to; the parent where the input is one file.
         ignored: (path, reason) of every file that is plainly no scan; complete once the iterator has ended.
+        why: the rules that fired on the series of the row given last; empty for volumes and pictures.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Discovery(Iterator[ScanRef]):
     ) -> None:
         self.mount = root if root.is_dir() else root.parent
         self.ignored = IgnoredFiles()
+        self.why: tuple[Fired, ...] = ()
         self._root_name = root_name
         self._overrides = overrides
         self._rules = rules
@@ -201,6 +203,7 @@ class Discovery(Iterator[ScanRef]):
         series: Series | None = None,
     ) -> ScanRef:
         unique, duplicate_of = self._ids.unique(scan_id)
+        self.why = tuple(fired(series.header, self._rules)) if series else ()
         header = series.header if series else None
         return ScanRef(
             unique,

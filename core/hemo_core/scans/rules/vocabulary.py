@@ -55,7 +55,6 @@ class Rules:
         return {}
 
 
-@lru_cache(maxsize=8)
 def load_rules(site: Path | None = None) -> Rules:
     """The vocabulary, with a site's own file if one is named.
 
@@ -63,10 +62,14 @@ def load_rules(site: Path | None = None) -> Rules:
         SettingsError: the file cannot be read, is no TOML, is of another schema, or has a section, an entry or a type
             that the vocabulary does not have.
     """
-    table = tomllib.loads(resources.files("hemo_core.scans.rules").joinpath("rules.toml").read_text("utf-8"))
-    if site is not None:
-        table = _extended(table, _read(site), site)
-    return Rules(table)
+    ours = _ours()
+    return ours if site is None else Rules(_extended(ours.table, _read(site), site))
+
+
+@lru_cache(maxsize=1)
+def _ours() -> Rules:
+    text = resources.files("hemo_core.scans.rules").joinpath("rules.toml").read_text("utf-8")
+    return Rules(tomllib.loads(text))
 
 
 def _read(site: Path) -> dict[str, Any]:
