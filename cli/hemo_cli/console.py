@@ -26,9 +26,15 @@ def err() -> Console:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
+    class PipeConsole(Console):
+        """Leaves a closed pipe to :mod:`hemo_cli.failure`; rich would end the process with code 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPED_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+    return PipeConsole(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
 def plain(text: object) -> str:
@@ -42,7 +48,8 @@ def plain(text: object) -> str:
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """The one JSON document of a command."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=ascii_only) + "\n")
 
 
 def print_fields(title: str, rows: Mapping[str, object]) -> None:

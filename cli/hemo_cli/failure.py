@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from enum import IntEnum
@@ -50,9 +51,11 @@ def exit_code(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         _say("interrupted", "interrupted", None, None, as_json=as_json)
         return Exit.INTERRUPTED
-    if isinstance(error, BrokenPipeError):
-        sys.stderr.close()  # the reader of our output went away, as in `hemo-batch results | head`
+    if isinstance(error, BrokenPipeError):  # the reader of our output went away, as in `hemo-batch results | head`
+        _let_go_of_output()
         return Exit.DONE
+    if isinstance(error, SystemExit):  # shell completion ends so
+        return error.code if isinstance(error.code, int) else Exit.DONE
     traceback.print_exception(error, file=sys.stderr)
     hint = "this is a bug in hemo-batch; please report it with the traceback on standard error"
     _say("bug", f"{type(error).__name__}: {error}", None, hint, as_json=as_json)
@@ -65,6 +68,13 @@ def _usage(error: click.ClickException, *, as_json: bool) -> int:
     else:
         error.show()
     return Exit.USAGE
+
+
+def _let_go_of_output() -> None:
+    """Have what is still buffered go nowhere, or the interpreter complains of the closed pipe as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _say(code: str, message: str, path: str | None, hint: str | None, *, as_json: bool) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hemo_core.errors import SinkError
+from hemo_core.errors import JobError
+from hemo_core.files import check_writable
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
@@ -54,6 +54,21 @@ class Root(Several):
         return name, Path(path)
 
 
+class JobName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """A job's name, which is also its folder's."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if it can be both."""
+        from hemo_core.jobs.header import check_job_id
+
+        try:
+            return check_job_id(value)
+        except JobError as problem:
+            self.fail(f"{problem.message}: {problem.hint}", param, ctx)
+
+
 class OutputFolder(click.Path):
     """A folder that is there, or can be made, and takes files."""
 
@@ -63,16 +78,5 @@ class OutputFolder(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. Raises SinkError before anything is begun that could not be written."""
         path = Path(str(super().convert(value, param, ctx)))
-        refuse_unwritable(path)
+        check_writable(path)
         return path
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Raise SinkError if neither the folder nor the nearest one above it that exists takes files."""
-    place = path
-    while not os.path.lexists(place) and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise SinkError("cannot be written to: a file, or a link to nothing, is in the way", path=str(place))
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise SinkError("cannot be written to: no permission, or a read-only disk", path=str(place))

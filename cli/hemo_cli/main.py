@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from itertools import takewhile
 
 import click
@@ -95,11 +96,15 @@ def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends here."""
     try:
         result = cli.main(args=list(args), prog_name="hemo-batch", standalone_mode=False)
+        sys.stdout.flush()  # here a closed pipe or a full disk can still be told
     except BaseException as error:  # noqa: BLE001 - turned into an exit code; a bug prints its traceback
         return exit_code(error, as_json="--json" in args)
     return int(result or 0)
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. A character that the terminal does not know is spelt out, it ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hemo_core import __version__
-from hemo_core.errors import HemoError
+from hemo_core.errors import BrokerError, HemoError, SinkError
 from hemo_core.extras import MODULES, missing_modules
+from hemo_core.files import check_writable
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
@@ -118,16 +119,22 @@ def _codecs() -> Check:
 
 
 def _broker(url: str) -> Check:
+    from redis.exceptions import NoPermissionError, RedisError
+
     from hemo_core.jobs import JobStore
 
     def look() -> str:
         store = JobStore(url)
         try:
             store.ping()
-            server = store.client.info("server")
-            return f"{store.safe_url} answers, Redis {server['redis_version']}"
+            version = store.client.info("server")["redis_version"]
+        except NoPermissionError:
+            version = "of a version that this user may not ask for"
+        except RedisError as error:
+            raise BrokerError(f"{store.safe_url}: {error}") from error
         finally:
             store.close()
+        return f"{store.safe_url} answers, Redis {version}"
 
     return _checked("broker", look)
 
@@ -168,13 +175,11 @@ def _device(bundle: Bundle | None) -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    place = folder.resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    try:
+        free = shutil.disk_usage(check_writable(folder)).free
+    except SinkError as error:
+        return _problem("disk", SinkError(error.message, path=error.path, hint="name another folder with --out"))
     detail = f"{free / 1e9:.1f} GB free for {folder.resolve()}"
-    if not os.access(place, os.W_OK):
-        return Check("disk", "problem", f"{place} cannot be written to", "name another folder with --out")
     if free < _LEAST_DISK:
         return Check("disk", "problem", detail, "a scan needs up to 5 MB of reports; free space or use another --out")
     return Check("disk", "ok", detail)
@@ -195,6 +200,8 @@ def _checked(name: str, look: Callable[[], str]) -> Check:
         return Check(name, "ok", look())
     except HemoError as error:
         return _problem(name, error)
+    except Exception as error:  # noqa: BLE001 - what breaks a check is what it was to find: it must not end the others
+        return Check(name, "problem", f"{type(error).__name__}: {error}", "mend or reinstall what this names")
 
 
 def _problem(name: str, error: HemoError) -> Check:

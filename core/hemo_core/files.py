@@ -76,6 +76,18 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def check_writable(folder: Path) -> Path:
+    """The nearest folder that exists, ``folder`` itself or above it. Raises SinkError if it takes no files."""
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise SinkError("nothing can be written there: a file, or a link to nothing, is in the way", path=str(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise SinkError("nothing can be written there: no permission, or a read-only disk", path=str(place))
+    return place
+
+
 def sync_folder(path: Path) -> None:
     """Flush the names in a folder to the disk. Raises SinkError."""
     with as_sink_error(path):

@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from tiny import fp32_only
 
 from hemo_cli.failure import Exit
+from hemo_core.jobs.private_broker import PrivateBroker
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom, write_localizer
 
 HEMO = (sys.executable, "-c", "from hemo_cli.main import main; main()")
@@ -84,6 +86,60 @@ def test_status_of_a_folder_needs_no_broker(hemo, finished):
     body = hemo("status", finished, "--json").json
 
     assert (body["total"], body["open"], body["failed"]) == (5, 0, 1)
+
+
+def test_a_folder_that_holds_everything_needs_no_broker_whatever_the_settings_say(hemo, finished, monkeypatch):
+    monkeypatch.setenv("HEMO_BROKER", "redis://127.0.0.1:1/0")
+
+    status, watch = hemo("status", finished, "--json"), hemo("watch", finished, "--json")
+
+    assert (status.code, watch.code) == (Exit.DONE, Exit.SCANS_FAILED)
+    assert status.json == watch.json
+    assert (status.json["state"], status.json["total"], status.json["open"]) == ("done", 5, 0)
+
+
+def test_a_folder_whose_job_the_broker_does_not_know_says_what_is_on_disk(hemo, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "part")
+    next((tmp_path / "part").glob("scans/*/report.json")).unlink()
+    with PrivateBroker(tmp_path / "broker") as broker:
+        body = hemo("status", tmp_path / "part", "--broker", broker.url, "--json").json
+
+    assert (body["state"], body["open"]) == ("not running", 1)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", ".hidden", "a b", ""])
+def test_a_name_that_is_no_folders_name_is_a_usage_error(hemo, ward, tiny_bundle, name):
+    ran = hemo("submit", ward, "--bundle", tiny_bundle, "--job", name, "--json")
+
+    assert ran.code == Exit.USAGE
+    assert "--job" in ran.json["error"]["message"]
+
+
+def test_a_password_is_never_printed(hemo, ward, tiny_bundle, tmp_path):
+    with PrivateBroker(tmp_path / "broker") as broker:
+        socket = broker.url.partition("://")[2]
+        with Redis(unix_socket_path=socket) as server:
+            server.acl_setuser(
+                "clerk", enabled=True, passwords=["+secret"], keys=["*"], channels=["*"], commands=["+@all"]
+            )
+        url = f"redis+socket://clerk:secret@{socket}"
+        ran = [
+            hemo("submit", ward, "--broker", url, "--bundle", tiny_bundle, "--job", "j", "--no-wait", "--json"),
+            hemo("status", "--broker", url),
+            hemo("status", "nothing", "--broker", url),
+        ]
+
+    assert [one.code for one in ran] == [Exit.DONE, Exit.DONE, Exit.USAGE], [one.err for one in ran]
+    assert ran[0].json["broker"] == f"redis+socket://clerk@{socket}"
+    for url in (
+        "redis://:secret@127.0.0.1:1/0",
+        "redis://127.0.0.1:1/0?password=secret",
+        "clerk:secret@h",
+        "redis://:secret@h:x",
+    ):
+        ran.append(hemo("status", "--broker", url))
+        assert ran[-1].code == Exit.BROKER, url
+    assert all("secret" not in one.out + one.err for one in ran)
 
 
 def test_a_finished_job_is_not_overwritten(hemo, finished, ward, tiny_bundle):

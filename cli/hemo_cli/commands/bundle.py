@@ -9,7 +9,6 @@ import click
 
 from hemo_cli.commands.bundle_diff import diff
 from hemo_cli.console import print_fields, print_json
-from hemo_cli.kinds import refuse_unwritable
 from hemo_cli.options import bundle_argument, json_option
 from hemo_cli.settings import SETTINGS
 
@@ -86,8 +85,9 @@ def pack(path: Path, target: Path, as_json: bool) -> None:
     """Pack the bundle folder PATH into the single file OUT (.hemo)."""
     from hemo_core.bundle import open_bundle
     from hemo_core.bundle.archive import pack as pack_bundle
+    from hemo_core.files import check_writable
 
-    refuse_unwritable(target.parent)
+    check_writable(target.parent)
     written = pack_bundle(open_bundle(path), target)
     if as_json:
         print_json({"path": str(written)})

@@ -32,12 +32,10 @@ def status(job: str | None, broker: str | None, as_json: bool) -> None:
         _show(found, as_json=as_json)
         return
     body = _progress(job, broker)
-    if as_json:
-        print_json(body if isinstance(body, dict) else body.to_json())
-    elif isinstance(body, dict):
-        _show_disk(Path(job), body)
+    if isinstance(body, dict):
+        _show_disk(Path(job), body, as_json=as_json)
     else:
-        _show([body], as_json=False)
+        _show_one(body, as_json=as_json)
 
 
 @click.command()
@@ -46,6 +44,10 @@ def status(job: str | None, broker: str | None, as_json: bool) -> None:
 @json_option
 def watch(job: str, broker: str | None, as_json: bool) -> int:
     """Follow a job until it is complete. Exit code 1 if a scan failed."""
+    if _is_complete_folder(job):
+        body = on_disk(Path(job))
+        _show_disk(Path(job), body, as_json=as_json)
+        return exit_of(body["failed"])
     with _store_of(job, broker) as (store, name):
         ended = follow(store, name, quiet=as_json)
     _show_one(ended, as_json=as_json)
@@ -73,7 +75,7 @@ def is_complete(job_dir: Path) -> bool:
     """Whether every scan of a job has its report and the summary is written."""
     from hemo_core.jobs import layout
 
-    return on_disk(job_dir)["open"] == 0 and (job_dir / layout.SUMMARY).is_file()
+    return (job_dir / layout.SUMMARY).is_file() and on_disk(job_dir)["open"] == 0
 
 
 @contextmanager
@@ -92,10 +94,8 @@ def store_at(url: str) -> Iterator[JobStore]:
 @contextmanager
 def _store_of(job: str, broker: str | None) -> Iterator[tuple[JobStore, str]]:
     """The broker that runs a job, and the job's id. A folder's private broker is found by its lock."""
-    from hemo_core.jobs import layout
-
     url = _running_broker(job, broker)
-    if url is None and (os.sep in job or Path(job).is_dir()) and not (Path(job) / layout.HEADER).is_file():
+    if url is None and (os.sep in job or Path(job).is_dir()) and not _holds_job(job):
         raise JobNotFound("no job here", path=job, hint="name the folder that holds job.json")
     if url is None:
         raise JobNotFound(
@@ -107,19 +107,33 @@ def _store_of(job: str, broker: str | None) -> Iterator[tuple[JobStore, str]]:
 
 
 def _running_broker(job: str, broker: str | None) -> str | None:
-    if broker:
-        return broker
+    """The private one that works on this very folder, else the one that was named."""
     from hemo_cli.machine import running_broker
 
-    return running_broker(Path(job)) if Path(job).is_dir() else None
+    return (running_broker(Path(job)) if Path(job).is_dir() else None) or broker
 
 
 def _progress(job: str, broker: str | None) -> Progress | dict[str, Any]:
-    """From the broker if one runs the job, else from the job's folder."""
-    if _running_broker(job, broker) is None and Path(job).is_dir():
+    """From the broker if one runs the job, else from the job's folder: the reports there are the truth."""
+    if _is_complete_folder(job) or (Path(job).is_dir() and _running_broker(job, broker) is None):
         return on_disk(Path(job))
-    with _store_of(job, broker) as (store, name):
-        return store.progress(name)
+    try:
+        with _store_of(job, broker) as (store, name):
+            return store.progress(name)
+    except JobNotFound:
+        if not _holds_job(job):
+            raise
+        return on_disk(Path(job))
+
+
+def _holds_job(job: str) -> bool:
+    from hemo_core.jobs import layout
+
+    return (Path(job) / layout.HEADER).is_file()
+
+
+def _is_complete_folder(job: str) -> bool:
+    return _holds_job(job) and is_complete(Path(job))
 
 
 def on_disk(job_dir: Path) -> dict[str, Any]:
@@ -154,7 +168,10 @@ def _show(found: Sequence[Progress], *, as_json: bool) -> None:
     out().print(table if found else "no jobs on this broker")
 
 
-def _show_disk(job_dir: Path, body: dict[str, Any]) -> None:
+def _show_disk(job_dir: Path, body: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(body)
+        return
     ended = body["total"] - body["open"]
     counts = ", ".join(f"{body[name]} {name}" for name in ("scored", "failed", "rejected"))
     out().print(f"{plain(body['job'])}: {body['state']}, {ended}/{body['total']} ended ({counts})")

@@ -12,6 +12,7 @@ from hemo_cli.commands.results import show_job
 from hemo_cli.console import out as console
 from hemo_cli.console import plain, print_json
 from hemo_cli.failure import Exit
+from hemo_cli.kinds import JobName
 from hemo_cli.machine import Machine, run_here
 from hemo_cli.options import (
     broker_option,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @out_option
-@click.option("--job", help="Name of the job and of its folder. [default: the time]")
+@click.option("--job", type=JobName(), help="Name of the job and of its folder. [default: the time]")
 @broker_option
 @root_option
 @bundle_option
