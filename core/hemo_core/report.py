@@ -234,6 +234,7 @@ class Report:
         findings: every finding of the model, in the order of its outputs; empty unless scored.
         slices: every slice the model saw, foot to head; empty unless scored.
         error: only where it was not scored. A scan that was cancelled before its turn has no report.
+        files: names of what other outputs wrote beside the report.
         statement: what the report is not.
     """
 
@@ -251,6 +252,7 @@ class Report:
     model: ModelIdentity | None = None
     engine: EngineFacts | None = None
     error: ReportedError | None = None
+    files: tuple[str, ...] = ()
     software: Software = field(default_factory=Software)
     statement: str = STATEMENT
     schema: Literal["hemo-batch/report"] = "hemo-batch/report"

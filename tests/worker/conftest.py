@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,15 @@ from hemo_core import records
 from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.inference.scoring import score_scan
 from hemo_core.jobs import JobHeader, layout
-from hemo_core.jobs.layout import picture_name
+from hemo_core.jobs.header import DEFAULT_OUTPUTS
+from hemo_core.jobs.layout import is_picture_name, picture_name
 from hemo_core.jobs.rows import write_ignored, write_rows
 from hemo_core.report import EngineFacts, Report, Shown, scored_report
 from hemo_core.scans.preprocess import Prepared, prepare
 from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
+from hemo_worker.outputs.output import ExplainedSlice, Output, ScanResult, Scored
+from hemo_worker.outputs.registry import OUTPUTS, make_files
+from hemo_worker.outputs.scan_files import write_scan
 
 ENGINE = EngineFacts("CPUExecutionProvider")
 
@@ -59,6 +63,24 @@ class Workshop:
         score = score_scan(np.asarray(logits, np.float64)[:, None], self.bundle.scoring)
         shown = [Shown(index, picture_name(index)) for index in pictures]
         return scored_report(ref, scan, self.prepared(scan), score, self.bundle, shown, engine=ENGINE)
+
+    def result(self, ref: ScanRef, logits: Sequence[float], heat: Mapping[int, np.ndarray | None]) -> ScanResult:
+        """A scored scan as the pipeline hands it to the outputs; heat maps by slice, None for withheld ones."""
+        scan = self.scan(ref)
+        score = score_scan(np.asarray(logits, np.float64)[:, None], self.bundle.scoring)
+        explained = tuple(ExplainedSlice(index, heatmap) for index, heatmap in sorted(heat.items()))
+        shown = [Shown(item.index, None, item.state) for item in explained]
+        prepared = self.prepared(scan)
+        report = scored_report(ref, scan, prepared, score, self.bundle, shown, engine=ENGINE)
+        return ScanResult(ref, report, Scored(scan, prepared, score, explained))
+
+    def files(self, report: Report, pictures: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+        """What is written of a report whose pictures are given."""
+        given = {**OUTPUTS, "pictures": Output(lambda _: pictures or {}, is_picture_name)}
+        return make_files(ScanResult(self.ref(), report), DEFAULT_OUTPUTS, given)[1]
+
+    def write(self, job: Path, report: Report, pictures: Mapping[str, bytes] | None = None) -> None:
+        write_scan(job, report.scan.scan_id, self.files(report, pictures))
 
     def job(self, folder: Path, refs: Sequence[ScanRef], ignored: Sequence[tuple[str, str]] = ()) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

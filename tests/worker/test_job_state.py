@@ -14,7 +14,6 @@ from hemo_core.jobs import JobRows, JobStore, cancel, read_job_header, resume, r
 from hemo_core.jobs.private_broker import PrivateBroker, running_url
 from hemo_core.jobs.queue import celery_url, check_url, queue_depth, queue_keys, queued_chunks, redis_url
 from hemo_core.scans.scan import ScanRef
-from hemo_worker.outputs.scan_files import write_scan
 
 LEASE_S = 30.0
 
@@ -163,12 +162,12 @@ def test_cancel_ends_what_is_open_and_resume_opens_it_again(store, job, tmp_path
     assert store.claim(job, "b/1", 0, LEASE_S).rows == (2, 3)
 
 
-def test_retry_opens_failed_scans_and_removes_their_reports(store, job, tmp_path):
+def test_retry_opens_failed_scans_and_removes_their_reports(store, job, tmp_path, workshop):
     from hemo_core.errors import Truncated
     from hemo_core.report import failed_report
 
     ref = list(refs(10))[5]
-    write_scan(tmp_path / job, failed_report(ref, Truncated("short")), {})
+    workshop.write(tmp_path / job, failed_report(ref, Truncated("short")), {})
     do(store, job, (5,), "failed", "truncated")
     do(store, job, tuple(row for row in range(10) if row != 5))
     store.finish(job)
@@ -180,12 +179,12 @@ def test_retry_opens_failed_scans_and_removes_their_reports(store, job, tmp_path
     assert store.claim(job, "b/1", None, LEASE_S).rows == (5,)
 
 
-def test_a_job_is_rebuilt_from_its_reports_when_the_broker_forgot_it(store, job, tmp_path):
+def test_a_job_is_rebuilt_from_its_reports_when_the_broker_forgot_it(store, job, tmp_path, workshop):
     from hemo_core.errors import Truncated
     from hemo_core.report import failed_report
 
     everything = list(refs(10))
-    write_scan(tmp_path / job, failed_report(everything[2], Truncated("short")), {})
+    workshop.write(tmp_path / job, failed_report(everything[2], Truncated("short")), {})
     torn = tmp_path / job / "scans" / everything[3].scan_id
     torn.mkdir(parents=True)
     (torn / "report.json").write_text('{"outcome": "sco')

@@ -22,7 +22,8 @@ from hemo_core.report import dump_report
 from hemo_core.scans.scan import Cause
 from hemo_core.schemas import published
 from hemo_worker.metrics import Meter
-from hemo_worker.pipeline import Limits, LoadedModel, Pipeline, Work, positive_slices
+from hemo_worker.pipeline import Limits, LoadedModel, Pipeline, Work
+from hemo_worker.pipeline.explain import explained_slices
 
 
 @dataclass
@@ -220,13 +221,13 @@ def test_the_highest_slices_are_explained_and_an_empty_map_is_said_so(run, works
     report = recorder.ended[0].report
     assert report.label == "hemorrhage"
     assert [item.heatmap for item in report.slices if item.heatmap] == ["drawn", "empty_heatmap"]
-    assert list(recorder.ended[0].pictures) == ["slice-001.png"]
-    assert recorder.ended[0].pictures["slice-001.png"].startswith(b"\x89PNG")
+    assert list(recorder.ended[0].files) == ["slice-001.png", "index.html", "report.json"]
+    assert recorder.ended[0].files["slice-001.png"].startswith(b"\x89PNG")
 
 
 def test_overlays_can_be_left_out(run, workshop):
     recorder = run(rows(workshop, 1), options=JobOptions(explain=False))
-    assert recorder.ended[0].pictures == {}
+    assert list(recorder.ended[0].files) == ["index.html", "report.json"]
     assert recorder.ended[0].report.label == "hemorrhage"
 
 
@@ -234,7 +235,7 @@ def test_maps_that_failed_their_check_are_withheld_and_the_report_says_why(run, 
     finished = run(
         rows(workshop, 1), model=LoadedModel(Bundle(heatmap_check="failed"), CountingEngine(), refuse)
     ).ended[0]
-    assert finished.pictures == {}
+    assert list(finished.files) == ["index.html", "report.json"]
     assert [item.heatmap for item in finished.report.slices] == ["withheld"] * 3
     assert finished.report.quality[-1].code == "heatmaps_failed_check"
     assert "randomisation check failed" in finished.report.quality[-1].note
@@ -249,7 +250,7 @@ def test_maps_that_failed_their_check_are_drawn_on_request_and_say_so(run, works
     assert [item.heatmap for item in asked.report.slices] == ["drawn", "empty_heatmap", "drawn"]
     assert "heatmaps_failed_check" in [item.code for item in asked.report.quality]
     assert "heatmaps_failed_check" not in [item.code for item in verified.report.quality]
-    assert asked.pictures["slice-001.png"] != verified.pictures["slice-001.png"]
+    assert asked.files["slice-001.png"] != verified.files["slice-001.png"]
 
 
 def test_a_scan_without_a_finding_is_told_nothing_about_maps(run, workshop):
@@ -261,13 +262,78 @@ def test_a_scan_without_a_finding_is_told_nothing_about_maps(run, workshop):
     assert "heatmaps_failed_check" not in [item.code for item in report.quality]
 
 
+def test_no_heat_map_is_computed_where_no_output_shows_it(run, workshop):
+    unwanted = LoadedModel(Bundle(), CountingEngine(), refuse)
+    finished = run(rows(workshop, 1), model=unwanted, options=JobOptions(outputs=("report", "page"))).ended[0]
+    assert finished.report.label == "hemorrhage"
+    assert {item.heatmap for item in finished.report.slices} == {None}
+    assert list(finished.files) == ["index.html", "report.json"]
+
+
+@pytest.mark.parametrize("problem", [ImportError("no libcudart"), RuntimeError("out of handles"), OSError("I/O error")])
+def test_an_explainer_that_did_not_load_is_no_scans_fault(run, workshop, problem):
+    def load():
+        raise problem
+
+    recorder = Recorder()
+    with pytest.raises(DeviceError, match=str(problem)):
+        run(rows(workshop, 3), recorder, model=LoadedModel(Bundle(), CountingEngine(), load))
+    assert recorder.ended == {}
+
+
+@dataclass
+class Explaining(Warm):
+    """Fails on scans, and on everything once it is broken."""
+
+    broken: bool
+
+    def heatmaps(self, features, slices):
+        if self.broken or features.any():
+            raise RuntimeError("out of memory")
+        return super().heatmaps(features, slices)
+
+
+def test_an_explainer_that_breaks_later_is_no_scans_fault(run, workshop):
+    recorder = Recorder()
+    with pytest.raises(DeviceError, match="out of memory"):
+        run(rows(workshop, 3), recorder, model=LoadedModel(Bundle(), CountingEngine(), lambda: Explaining(broken=True)))
+    assert recorder.ended == {}
+
+
+def test_a_scan_that_is_too_much_for_the_explainer_costs_its_own_row(run, workshop):
+    model = LoadedModel(Bundle(), CountingEngine(), lambda: Explaining(broken=False))
+    report = run(rows(workshop, 1), model=model).ended[0].report
+    assert (report.outcome, report.error.code) == ("failed", "scan_error")
+    assert "unforeseen RuntimeError while explaining: out of memory" in report.error.message
+
+
+def test_a_heat_map_that_is_no_number_costs_the_scans_row(run, workshop):
+    class Odd(Warm):
+        def heatmaps(self, features, slices):
+            return super().heatmaps(features, slices) * np.nan
+
+    report = run(rows(workshop, 1), model=LoadedModel(Bundle(), CountingEngine(), Odd)).ended[0].report
+    assert (report.outcome, report.error.code) == ("failed", "scoring_failed")
+    assert "no numbers" in report.error.message
+
+
+def test_a_library_that_cannot_be_imported_is_no_scans_fault(run, workshop):
+    def read(*_, **__):
+        raise ImportError("nibabel was built for another numpy")
+
+    recorder = Recorder()
+    with pytest.raises(DeviceError, match="another numpy"):
+        run(rows(workshop, 3), recorder, opener=read)
+    assert recorder.ended == {}
+
+
 def test_which_slices_are_positive():
     class Score:
         label = "review"
         slice_probabilities = np.array([0.1, 0.9, 0.5, 0.7, 0.49, 0.7])
 
-    assert positive_slices(Score(), 0.5, JobOptions()) == (1, 2, 3, 5)
-    assert positive_slices(Score(), 0.5, JobOptions(max_overlays=2)) == (1, 3)
-    assert positive_slices(Score(), 0.5, JobOptions(max_overlays=0)) == ()
+    assert explained_slices(Score(), 0.5, JobOptions()) == (1, 2, 3, 5)
+    assert explained_slices(Score(), 0.5, JobOptions(max_overlays=2)) == (1, 3)
+    assert explained_slices(Score(), 0.5, JobOptions(max_overlays=0)) == ()
     Score.label = "no_finding"
-    assert positive_slices(Score(), 0.0, JobOptions()) == ()
+    assert explained_slices(Score(), 0.0, JobOptions()) == ()

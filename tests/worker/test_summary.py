@@ -14,7 +14,6 @@ from hemo_core.report import dump_report, failed_report, rejected_report
 from hemo_core.scans.scan import Cause
 from hemo_core.text import csv_cell, visible
 from hemo_worker.outputs import summary
-from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.outputs.summary import COLUMNS, summarise
 
 
@@ -35,11 +34,11 @@ def job(tmp_path, workshop):
         workshop.ref(5, "b/late"),
     ]
     folder = workshop.job(tmp_path / "job", refs, [("README.txt", "no scan by its name")])
-    write_scan(folder, workshop.scored(refs[0], [-3, 4, 4, -3], [1]), {"slice-002.png": b"png"})
-    write_scan(folder, workshop.scored(refs[1], [-1.5, -1.5, -0.3, -1.5]), {})
-    write_scan(folder, workshop.scored(refs[2], [-3, -3, -3, -3]), {})
-    write_scan(folder, failed_report(refs[3], DecodeFailed("damaged"), workshop.bundle), {})
-    write_scan(folder, rejected_report(refs[4], workshop.bundle), {})
+    workshop.write(folder, workshop.scored(refs[0], [-3, 4, 4, -3], [1]), {"slice-002.png": b"png"})
+    workshop.write(folder, workshop.scored(refs[1], [-1.5, -1.5, -0.3, -1.5]), {})
+    workshop.write(folder, workshop.scored(refs[2], [-3, -3, -3, -3]), {})
+    workshop.write(folder, failed_report(refs[3], DecodeFailed("damaged"), workshop.bundle), {})
+    workshop.write(folder, rejected_report(refs[4], workshop.bundle), {})
     return folder
 
 
@@ -98,7 +97,7 @@ def test_no_job_and_no_disk_are_errors(tmp_path, job, monkeypatch):
 def test_a_spreadsheet_sees_text_and_no_formula(tmp_path, workshop, name):
     ref = workshop.ref(0, f'{name},"x"\n=2')
     folder = workshop.job(tmp_path / "job", [ref])
-    write_scan(folder, failed_report(ref, DecodeFailed(f"{name} is damaged")), {})
+    workshop.write(folder, failed_report(ref, DecodeFailed(f"{name} is damaged")), {})
     summarise(folder)
     row = table(folder)[0]
     for cell in (row["path"], row["message"]):

@@ -13,7 +13,6 @@ from hemo_core.errors import DecodeFailed
 from hemo_core.report import failed_report, rejected_report
 from hemo_core.scans.scan import Cause
 from hemo_core.wording import STATEMENT
-from hemo_worker.outputs.scan_files import write_scan
 from hemo_worker.outputs.scan_page import scan_page
 from hemo_worker.outputs.summary import summarise
 
@@ -67,9 +66,9 @@ def job(tmp_path, workshop):
     folder = workshop.job(tmp_path / "job", [*refs, broken, scout, late], [(HOSTILE[1], HOSTILE[0])])
     for number, ref in enumerate(refs):
         report = workshop.scored(ref, [-3, number - 2, number - 2, -3], [1] if number > 3 else [])
-        write_scan(folder, report, {"slice-002.png": b"png"} if number > 3 else {})
-    write_scan(folder, failed_report(broken, DecodeFailed(HOSTILE[0], hint=HOSTILE[1]), workshop.bundle), {})
-    write_scan(folder, rejected_report(scout, workshop.bundle), {})
+        workshop.write(folder, report, {"slice-002.png": b"png"} if number > 3 else {})
+    workshop.write(folder, failed_report(broken, DecodeFailed(HOSTILE[0], hint=HOSTILE[1]), workshop.bundle), {})
+    workshop.write(folder, rejected_report(scout, workshop.bundle), {})
     summarise(folder)
     return folder
 

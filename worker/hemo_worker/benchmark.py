@@ -222,7 +222,7 @@ class _Outlet:
         """Write a scan; keep the report of a scored one."""
         from hemo_worker.outputs.scan_files import write_scan
 
-        write_scan(self.folder, finished.report, finished.pictures)
+        write_scan(self.folder, finished.report.scan.scan_id, finished.files)
         with self._lock:
             self.timings.append(finished.timings)  # its "write" is filled in after this call
             if finished.report.outcome == "scored":

@@ -126,7 +126,7 @@ class ChunkRun:
     def end(self, finished: Finished) -> None:
         """Report first, mark after: what is marked is on disk."""
         report, work = finished.report, finished.work
-        write_scan(self.folder, report, finished.pictures)
+        write_scan(self.folder, report.scan.scan_id, finished.files)
         code = report.error.code if report.error is not None else ""
         what = report.label or code
         marked = self.tools.store.mark(self.header.job, work.row, report.outcome, what=what, slices=finished.slices)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hemo_core.bundle import Bundle
 
-Stage = Literal["read", "preprocess", "cnn", "sequence", "gradcam", "write"]
+Stage = Literal["read", "preprocess", "cnn", "sequence", "gradcam", "outputs", "write"]
 
 PREFIX = "hemo_batch_"
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"

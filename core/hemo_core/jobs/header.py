@@ -16,6 +16,7 @@ from hemo_core.jobs import layout
 Priority = Literal["high", "normal", "low"]
 
 SCHEMA_VERSION = 1
+DEFAULT_OUTPUTS = ("report", "pictures", "page")
 _WHAT = "job header"
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -29,6 +30,7 @@ class JobOptions:
         max_overlays: at most so many overlays a scan, the highest slices first.
         allow_implausible: score pictures that do not look like a head CT.
         unverified_overlays: draw overlays also where the model's heat maps failed their randomisation check.
+        outputs: names of what is written for each scan; the report always is.
         precision: only workers whose model computes in it touch the job; None: each in its own, which reports name.
     """
 
@@ -37,6 +39,7 @@ class JobOptions:
     allow_implausible: bool = False
     precision: Precision | None = None
     unverified_overlays: bool = False
+    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Row:
     Attributes:
         number: its place in the manifest, from 0.
         report: path of its report below the job's folder; None if it has none.
-        page: path of its own page; None unless scored.
+        page: path of its own page, if it has one.
         picture: path of the overlay of its highest shown slice.
         finding: the primary one; None unless scored.
         slice_probabilities: of the model slices, foot to head.
@@ -83,10 +83,10 @@ def _row(job_dir: Path, number: int, ref: ScanRef, unreported: Ending) -> Row:
         return replace(
             row, outcome="failed", code=problem.code, message=problem.message, hint=problem.hint, report=found
         )
-    return row if report is None else _reported(row, report, place)
+    return row if report is None else _reported(job_dir, row, report, place)
 
 
-def _reported(row: Row, report: Report, place: str) -> Row:
+def _reported(job_dir: Path, row: Row, report: Report, place: str) -> Row:
     shown = [item for item in report.slices if item.picture is not None and layout.is_picture_name(item.picture)]
     best = max(shown, key=lambda item: item.probability, default=None)
     row = replace(
@@ -94,7 +94,7 @@ def _reported(row: Row, report: Report, place: str) -> Row:
         outcome=report.outcome,
         quality=tuple(item.code for item in report.quality),
         report=f"{place}/{layout.REPORT}",
-        page=f"{place}/{layout.SCAN_PAGE}" if report.outcome == "scored" else None,
+        page=f"{place}/{layout.SCAN_PAGE}" if (job_dir / place / layout.SCAN_PAGE).is_file() else None,
         picture=None if best is None else f"{place}/{best.picture}",
         label=report.label,
         finding=report.primary,

@@ -1,4 +1,4 @@
-"""Where a scan's results go: ``<job>/scans/<scan_id>/report.json``, its overlays and a page that shows them.
+"""Where a scan's results go: ``<job>/scans/<scan_id>/report.json`` and what other outputs write beside it.
 
 The report is written last, so a folder with a report is complete; without one the scan is open. Writing the same
 results again changes nothing.
@@ -6,50 +6,45 @@ results again changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hemo_core.errors import ReportInvalid
 from hemo_core.files import as_sink_error, make_folder, sync_folder, write_durably
 from hemo_core.jobs import layout
-from hemo_core.report import Report, dump_report, load_report
-from hemo_worker.outputs.scan_page import scan_page
+from hemo_core.report import Report, load_report
+from hemo_worker.outputs.registry import is_output
 
 
-def write_scan(job_dir: Path, report: Report, pictures: Mapping[str, bytes]) -> None:
-    """Write one scan's results: overlays, the page of a scored scan, the report last.
+def write_scan(job_dir: Path, scan_id: str, files: Mapping[str, bytes]) -> None:
+    """Write one scan's files, whole and in their order, so that the report is last.
 
-    A report that is already there (a scan that failed and was tried again) is replaced in one step; overlays it had
-    and the new one has not are removed afterwards.
+    A report that is already there (a scan that failed and was tried again) is replaced in one step; what an earlier
+    run left and this one does not name is removed afterwards.
 
     Args:
         job_dir: the job's folder.
-        report: of any outcome.
-        pictures: PNG bytes by file name, exactly those that the report names.
+        files: of :func:`hemo_worker.outputs.registry.make_files`.
 
     Raises:
         SinkError: the disk refuses. Nothing is torn; the scan stays open.
-        ValueError: pictures and report do not agree.
+        ValueError: a name that leads elsewhere or that no output has, or the report is not last.
     """
-    named = {item.picture for item in report.slices if item.picture is not None}
-    if named != set(pictures) or not all(layout.is_picture_name(name) for name in named):
-        raise ValueError(f"{report.scan.scan_id}: the report names {sorted(named)}, given are {sorted(pictures)}")
-    folder = layout.scan_folder(job_dir, report.scan.scan_id)
-    staging = job_dir / layout.STAGING
+    folder, staging = layout.scan_folder(job_dir, scan_id), job_dir / layout.STAGING
+    if [*files][-1:] != [layout.REPORT] or not all(is_output(name) for name in files):
+        raise ValueError(f"{scan_id}: not the files of a scan: {[*files]}")
     make_folder(folder)
-    for name, data in sorted(pictures.items()):
+    for name, data in files.items():
+        if name == layout.REPORT and len(files) > 1:
+            sync_folder(folder)
         write_durably(folder / name, data, staging)
-    if report.outcome == "scored":
-        write_durably(folder / layout.SCAN_PAGE, scan_page(report), staging)
-        sync_folder(folder)
-    write_durably(folder / layout.REPORT, dump_report(report), staging)
     sync_folder(folder)
-    _remove_stale(folder, named)
+    _remove_stale(folder, files.keys())
 
 
 def has_report(job_dir: Path, scan_id: str) -> bool:
     """Whether the scan has a report, which is whole if it is there at all."""
-    return (layout.report_path(job_dir, scan_id)).is_file()
+    return layout.report_path(job_dir, scan_id).is_file()
 
 
 def read_report(job_dir: Path, scan_id: str) -> Report | None:
@@ -65,9 +60,9 @@ def read_report(job_dir: Path, scan_id: str) -> Report | None:
         raise ReportInvalid(problem.message, path=str(path), hint=problem.hint) from problem
 
 
-def _remove_stale(folder: Path, named: set[str]) -> None:
-    """Remove overlays of an earlier report that this one does not name."""
+def _remove_stale(folder: Path, written: Collection[str]) -> None:
+    """Remove what outputs of an earlier run wrote and those of this one did not."""
     with as_sink_error(folder):
         for path in folder.iterdir():
-            if layout.is_picture_name(path.name) and path.name not in named:
+            if is_output(path.name) and path.name not in written:
                 path.unlink(missing_ok=True)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from hemo_core.bundle.findings import standing
+from hemo_core.jobs import layout
 from hemo_core.pages import render
 from hemo_core.report import Report, SliceResult
 from hemo_core.scans.scan import Quality
 from hemo_core.wording import HEATMAP_TEXT, STATEMENT
+from hemo_worker.outputs.output import Files, ScanResult
 
 _WIDE, _HIGH = 960, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 10, 26
 _WIDEST_BAR = 80
+
+
+def page(result: ScanResult) -> Files:
+    """The page of a scored scan."""
+    return {layout.SCAN_PAGE: scan_page(result.report)} if result.report.outcome == "scored" else {}
 
 
 def scan_page(report: Report) -> bytes:

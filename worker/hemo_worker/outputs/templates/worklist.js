@@ -29,7 +29,7 @@
     if (!row.picture) return "";
     const picture = make("img", { src: row.picture, loading: "lazy", decoding: "async", alt: "" });
     const crop = make("span", { class: "crop" }, picture);
-    return make("a", { href: row.page, tabindex: "-1", "aria-hidden": "true" }, crop);
+    return make("a", { href: row.page || row.picture, tabindex: "-1", "aria-hidden": "true" }, crop);
   }
 
   function gauge(row) {
@@ -61,7 +61,7 @@
   function line(row) {
     const details = [row.id, row.kind];
     if (row.duplicate_of) details.push(`same content as ${row.duplicate_of}`);
-    const scan = make("th", { scope: "row", class: "scan" }, make("a", { href: row.page }, row.path));
+    const scan = make("th", { scope: "row", class: "scan" }, make("a", { href: row.page || row.report }, row.path));
     scan.append(make("small", {}, details.join(" · ")));
     return make(
       "tr", {},
