@@ -26,6 +26,7 @@ from hemo_core.errors import (
     JobNotFound,
     MissingExtra,
     RootNotMounted,
+    ScanError,
     SinkError,
 )
 from hemo_core.inference.gradcam import Explainer, ExplainerKind, choose_explainer
@@ -35,6 +36,7 @@ from hemo_core.processes import die_with_parent, keep_freed_memory
 from hemo_core.scans.readers import read_scan
 from hemo_worker.chunks import ChunkRun, Tools, job_folder
 from hemo_worker.metrics import Meter
+from hemo_worker.outputs.registry import OUTPUTS
 from hemo_worker.outputs.summary import summarise
 from hemo_worker.pipeline import Limits, LoadedModel, Pipeline
 from hemo_worker.settings import WorkerSettings
@@ -102,6 +104,7 @@ class Child:
             header = self.tools.store.header(job)
             check_bundle(header, self.bundle)
             check_precision(header, self.model.engine.precision)
+            check_outputs(header)
             self._work(header, job_folder(header, self.settings), first)
         except JobNotFound:
             _LOG.info("job %s is gone; its message is dropped", job)
@@ -173,10 +176,10 @@ def load_model(bundle: Bundle, settings: WorkerSettings, broken: Callable[[HemoE
     picture = (bundle.input.height, bundle.input.width, bundle.input.channels)
     output = engine.cnn(np.zeros((1, *picture), np.float32))
     engine.sequence(output.embeddings)
-    return LoadedModel(bundle, engine, _load_explainer(bundle, settings, output.features, broken))
+    return LoadedModel(bundle, engine, load_explainer(bundle, settings, output.features, broken))
 
 
-def _load_explainer(
+def load_explainer(
     bundle: Bundle,
     settings: WorkerSettings,
     features: npt.NDArray[np.float32],
@@ -192,14 +195,23 @@ def _load_explainer(
     def load() -> Explainer:
         try:
             return _explainer(bundle, kind, features)
-        except HemoError as problem:
-            broken(problem)
-            raise
+        except Exception as problem:
+            failure = not_loaded(problem)
+            broken(failure)
+            raise failure from problem
 
     loader = ThreadPoolExecutor(1, "explainer")
     loading = loader.submit(load)
     loader.shutdown(wait=False)
     return loading.result
+
+
+def not_loaded(problem: Exception) -> HemoError:
+    """Why the model cannot be loaded: our own error as it is, whatever else as one of the installation."""
+    if isinstance(problem, HemoError) and not isinstance(problem, ScanError):
+        return problem
+    why = f"the model cannot be loaded: {type(problem).__name__}: {problem}"
+    return DeviceError(why, hint="hemo-batch doctor; if it is TensorFlow, --explainer onnx works without it")
 
 
 def _explainer(bundle: Bundle, kind: ExplainerKind, features: npt.NDArray[np.float32]) -> Explainer:
@@ -229,6 +241,14 @@ def check_precision(header: JobHeader, precision: Precision) -> None:
         raise JobError(text, hint=f"start a worker with --precision {wanted}")
 
 
+def check_outputs(header: JobHeader) -> None:
+    """Raise JobError if the job asks for an output that this version does not know."""
+    unknown = [name for name in header.options.outputs if name not in OUTPUTS]
+    if unknown:
+        text = f"job {header.job} asks for the output {', '.join(unknown)}; this worker writes {', '.join(OUTPUTS)}"
+        raise JobError(text, hint="update the workers, or submit it again with other --outputs")
+
+
 def start_child(
     settings: WorkerSettings, shared: Shared, bundle: Bundle, opener: Callable[..., Any] = read_scan
 ) -> Child | None:
@@ -242,12 +262,12 @@ def start_child(
     die_with_parent(signal.SIGKILL)
     keep_freed_memory()
     try:
-        if open_bundle(bundle.path).digest != bundle.digest:
-            raise BundleAltered("another bundle since the worker started", path=str(bundle.path))
+        _check_unchanged(bundle)
         child = Child(settings, shared, bundle, opener=opener)
-    except HemoError as problem:
-        _LOG.error("the worker stops: %s", problem)
-        shared.fail(problem)
+    except Exception as problem:  # noqa: BLE001  (Celery would log it and leave a worker that never works)
+        failure = not_loaded(problem)
+        _LOG.error("the worker stops: %s", failure, exc_info=problem is not failure)
+        shared.fail(failure)
         return None
     engine = child.model.engine
     _LOG.info(
@@ -256,3 +276,8 @@ def start_child(
     explainer = choose_explainer(settings.explainer)[0]
     shared.say(Ready(engine.provider, engine.precision, engine.reason, explainer, bundle.digest))
     return child
+
+
+def _check_unchanged(bundle: Bundle) -> None:
+    if open_bundle(bundle.path).digest != bundle.digest:
+        raise BundleAltered("another bundle since the worker started", path=str(bundle.path))
