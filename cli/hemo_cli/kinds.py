@@ -9,6 +9,7 @@ import click
 
 from hemo_core.errors import JobError
 from hemo_core.files import check_writable
+from hemo_core.settings import did_you_mean
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
@@ -52,6 +53,22 @@ class Root(Several):
         if not (name and separator and path):
             self.fail(f"{value!r} is not NAME=PATH", param, ctx)
         return name, Path(path)
+
+
+class OutputNames(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """Names of outputs, separated by commas, as a tuple."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Names that this version knows."""
+        from hemo_worker.outputs.registry import OUTPUTS
+
+        names = tuple(part.strip() for part in value.split(","))
+        for name in names:
+            if name not in OUTPUTS:
+                self.fail(f"{name!r} is no output; {did_you_mean(name, OUTPUTS)}", param, ctx)
+        return names
 
 
 class JobName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4

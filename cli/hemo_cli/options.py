@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from hemo_cli.kinds import OutputFolder
+from hemo_cli.kinds import OutputFolder, OutputNames
 from hemo_cli.settings import SETTINGS, Command
 from hemo_core.errors import SettingsError, UsageError
 
@@ -76,6 +76,19 @@ def overlays_option(command: Command) -> Command:
     """``--overlays`` and its short form ``--no-explain``."""
     command = click.option("--no-explain", is_flag=True, help="The same as --overlays never.")(command)
     return SETTINGS["overlays"].option()(command)
+
+
+def outputs_option(command: Command) -> Command:
+    """``--outputs``: what is written for each scan; empty if nobody says."""
+    text = "What is written for each scan beside its report. May be repeated."
+    return click.option(
+        "--outputs",
+        type=OutputNames(),
+        multiple=True,
+        callback=lambda _, __, given: tuple(dict.fromkeys(name for names in given for name in names)),
+        metavar="NAME,…",
+        help=f"{text} [default: report,pictures,page]",
+    )(command)
 
 
 def rows_option(command: Command) -> Command:

@@ -107,6 +107,35 @@ def test_a_folder_whose_job_the_broker_does_not_know_says_what_is_on_disk(hemo, 
     assert (body["state"], body["open"]) == ("not running", 1)
 
 
+def test_only_the_outputs_that_are_asked_for_are_written(hemo, ward, finished, tiny_bundle, tmp_path):
+    where = ("--out", tmp_path, "--bundle", tiny_bundle, "--job", "lean", "--explainer", "onnx")
+
+    ran = hemo("submit", ward, *where, "--outputs", "report", "--json")
+
+    assert ran.code == Exit.SCANS_FAILED
+    assert {path.name for path in (tmp_path / "lean").glob("scans/*/*")} == {"report.json"}
+    assert {path.name for path in finished.glob("scans/*/*")} >= {"report.json", "index.html"}
+    assert probabilities(tmp_path / "lean") == probabilities(finished)
+    page = (tmp_path / "lean" / "index.html").read_text("utf-8")
+    assert '"page":null' in page
+    assert "scans/" in page
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (("--outputs", "repport"), "'repport' is no output; did you mean report?"),
+        (("--outputs", "report,"), "'' is no output; known are page, pictures, report"),
+        (("--outputs", "page", "--outputs", "pdf"), "'pdf' is no output"),
+    ],
+)
+def test_an_unknown_output_is_a_usage_error_that_names_the_nearest(hemo, ward, given, hint):
+    ran = hemo("submit", ward, *given, "--json")
+
+    assert ran.code == Exit.USAGE
+    assert hint in ran.json["error"]["message"]
+
+
 @pytest.mark.parametrize("name", ["../evil", "/evil", ".hidden", "a b", ""])
 def test_a_name_that_is_no_folders_name_is_a_usage_error(hemo, ward, tiny_bundle, name):
     ran = hemo("submit", ward, "--bundle", tiny_bundle, "--job", name, "--json")

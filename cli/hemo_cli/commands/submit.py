@@ -24,6 +24,7 @@ from hemo_cli.options import (
     json_option,
     on_command_line,
     out_option,
+    outputs_option,
     overlays_option,
     precision_option,
     root_option,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @explainer_option
 @intake_options
 @overlays_option
+@outputs_option
 @click.option("--max-overlays", type=click.IntRange(min=0), default=8, show_default=True, help="Heat maps a scan.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Return as soon as the job is on the broker.")
@@ -73,6 +75,7 @@ def submit(
     intake: Intake,
     overlays: str,
     no_explain: bool,
+    outputs: tuple[str, ...],
     max_overlays: int,
     priority: str,
     no_wait: bool,
@@ -88,6 +91,7 @@ def submit(
     Exit code 0 if every scan got its row, 1 if some could not be processed.
     """
     from hemo_core.jobs import JobOptions
+    from hemo_core.jobs.header import DEFAULT_OUTPUTS
 
     if no_wait and not broker:
         raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
@@ -106,6 +110,7 @@ def submit(
             max_overlays=max_overlays,
             allow_implausible=intake.allow_implausible,
             precision=demanded(precision),
+            outputs=outputs or DEFAULT_OUTPUTS,
         ),
         cast("Priority", priority),
     )
