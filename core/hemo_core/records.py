@@ -19,7 +19,13 @@ Record = TypeVar("Record")
 
 
 def decode(
-    cls: type[Record], value: object, *, error: type[HemoError], what: str = "record", path: Path | str | None = None
+    cls: type[Record],
+    value: object,
+    *,
+    error: type[HemoError],
+    what: str = "record",
+    path: Path | str | None = None,
+    strict: bool = True,
 ) -> Record:
     """A record from what JSON or TOML gave.
 
@@ -29,12 +35,13 @@ def decode(
         error: the class to raise.
         what: the record's name in the message.
         path: its file in the message.
+        strict: False to read numbers from text, as a CSV file has them.
 
     Raises:
         HemoError: ``error``, naming the field that is missing or has the wrong type or value.
     """
     try:
-        return msgspec.convert(value, type=cls, dec_hook=_decode_other)
+        return msgspec.convert(value, type=cls, strict=strict, dec_hook=_decode_other)
     except msgspec.ValidationError as problem:
         text = str(problem)
         raise error(f"malformed {what}: {text[:1].lower()}{text[1:]}", path=_text(path)) from problem

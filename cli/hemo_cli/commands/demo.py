@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hemo_cli.commands.results import read_results, show_results
+from hemo_cli.commands.results import show_results
 from hemo_cli.console import err, plain, print_json
 from hemo_cli.console import out as console
 from hemo_cli.failure import Exit
@@ -26,12 +27,13 @@ from hemo_cli.options import (
     trusted_option,
 )
 from hemo_cli.selection import Intake
-from hemo_cli.submission import make_order
+from hemo_core import records
 from hemo_core.bundle.findings import NO_FINDING
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
     from hemo_core.inference.precision import Wanted
+    from hemo_core.jobs.results import SummaryRow
 
 _ALL_ROWS = 100
 
@@ -87,26 +89,29 @@ def demo(
     Phantoms show that the software works. They say nothing about how well the model reads patients.
     """
     from hemo_core.jobs import JobOptions
+    from hemo_core.jobs.results import read_results
+    from hemo_core.jobs.submission import prepare_submission
 
     _write_phantoms(phantoms, quiet=as_json)
     intake = Intake(group_folders=False, all_series=False, overrides=frozenset(), allow_implausible=False)
     options = JobOptions(precision=demanded(precision))
-    order = make_order(phantoms, out, None, {}, bundle, trusted_keys, intake, options, "normal")
-    machine = Machine(
-        order.mounts, order.bundle.path, device, precision, explainer, tuple(key.text for key in trusted_keys)
+    submission = prepare_submission(
+        phantoms, out, intake.discover, bundle=bundle, trusted=trusted_keys, options=options
     )
-    run_here(order.job_dir, machine, order.place, quiet=as_json)
-    found = read_results(order.job_dir, _ALL_ROWS)
-    compared = compare(phantoms, {row["path"]: row for row in (*found.top, *found.others)})
+    keys = tuple(key.text for key in trusted_keys)
+    machine = Machine(submission.mounts, submission.bundle.path, device, precision, explainer, keys)
+    run_here(submission.job_dir, machine, submission.place, quiet=as_json)
+    found = read_results(submission.job_dir, _ALL_ROWS)
+    compared = compare(phantoms, {row.path: row for row in (*found.scored, *found.not_scored)})
     if as_json:
-        print_json({**found.to_json(), "truth": compared.to_json()})
+        print_json({**records.encode(found), "truth": compared.to_json()})
     else:
         show_results(found)
         _show(compared)
     return Exit.SCANS_FAILED if compared.unexpected else Exit.DONE
 
 
-def compare(phantoms: Path, rows: dict[str, dict[str, str]]) -> TruthComparison:
+def compare(phantoms: Path, rows: Mapping[str, SummaryRow]) -> TruthComparison:
     """Compare results by path with the truth that lies beside the phantoms."""
     from hemo_core.phantoms.demo import TRUTH_FILE
 
@@ -116,16 +121,16 @@ def compare(phantoms: Path, rows: dict[str, dict[str, str]]) -> TruthComparison:
     with (phantoms / TRUTH_FILE).open(encoding="utf-8", newline="") as stream:
         for truth in csv.DictReader(stream):
             row = rows.get(truth["path"])
-            got = "no row" if row is None else row["outcome"]
+            got = "no row" if row is None else row.outcome
             wanted = truth["expected"] if truth["expected"] in ("rejected", "failed") else "scored"
             if row is None or got != wanted:
                 unexpected.append(f"{truth['path']}: expected {wanted}, got {got}")
             elif wanted == "scored":
                 scored += 1
-                if (row["label"] == NO_FINDING) == (truth["expected"] == NO_FINDING):
+                if (row.label == NO_FINDING) == (truth["expected"] == NO_FINDING):
                     agree += 1
                 else:
-                    differ.append(f"{truth['path']}: truth {truth['expected']}, the model says {row['label']}")
+                    differ.append(f"{truth['path']}: truth {truth['expected']}, the model says {row.label}")
     return TruthComparison(scored, agree, tuple(unexpected), tuple(differ))
 
 

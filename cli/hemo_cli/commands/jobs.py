@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +14,11 @@ from hemo_cli.console import out, plain, print_json
 from hemo_cli.failure import Exit
 from hemo_cli.options import broker_option, json_option, need_broker
 from hemo_cli.progress import detail, follow
+from hemo_core import records
 from hemo_core.errors import JobNotFound
 
 if TYPE_CHECKING:
-    from hemo_core.jobs import JobStore, Progress
+    from hemo_core.jobs import JobStore, Progress, ReportedProgress
 
 
 @click.command()
@@ -31,11 +32,13 @@ def status(job: str | None, broker: str | None, as_json: bool) -> None:
             found = store.jobs()
         _show(found, as_json=as_json)
         return
-    body = _progress(job, broker)
-    if isinstance(body, dict):
-        _show_disk(Path(job), body, as_json=as_json)
+    from hemo_core.jobs import Progress
+
+    progress = _progress(job, broker)
+    if isinstance(progress, Progress):
+        _show_one(progress, as_json=as_json)
     else:
-        _show_one(body, as_json=as_json)
+        _show_disk(Path(job), progress, as_json=as_json)
 
 
 @click.command()
@@ -44,10 +47,12 @@ def status(job: str | None, broker: str | None, as_json: bool) -> None:
 @json_option
 def watch(job: str, broker: str | None, as_json: bool) -> int:
     """Follow a job until it is complete. Exit code 1 if a scan failed."""
+    from hemo_core.jobs import reported_progress
+
     if _is_complete_folder(job):
-        body = on_disk(Path(job))
-        _show_disk(Path(job), body, as_json=as_json)
-        return exit_of(body["failed"])
+        reported = reported_progress(Path(job))
+        _show_disk(Path(job), reported, as_json=as_json)
+        return exit_of(reported.failed)
     with _store_of(job, broker) as (store, name):
         ended = follow(store, name, quiet=as_json)
     _show_one(ended, as_json=as_json)
@@ -69,13 +74,6 @@ def cancel(job: str, broker: str | None, as_json: bool) -> None:
 def exit_of(failed: int) -> int:
     """Exit code of a job that has ended, by the number of its failed scans."""
     return Exit.SCANS_FAILED if failed else Exit.DONE
-
-
-def is_complete(job_dir: Path) -> bool:
-    """Whether every scan of a job has its report and the summary is written."""
-    from hemo_core.jobs import layout
-
-    return (job_dir / layout.SUMMARY).is_file() and on_disk(job_dir)["open"] == 0
 
 
 @contextmanager
@@ -113,17 +111,19 @@ def _running_broker(job: str, broker: str | None) -> str | None:
     return (running_broker(Path(job)) if Path(job).is_dir() else None) or broker
 
 
-def _progress(job: str, broker: str | None) -> Progress | dict[str, Any]:
+def _progress(job: str, broker: str | None) -> Progress | ReportedProgress:
     """From the broker if one runs the job, else from the job's folder: the reports there are the truth."""
+    from hemo_core.jobs import reported_progress
+
     if _is_complete_folder(job) or (Path(job).is_dir() and _running_broker(job, broker) is None):
-        return on_disk(Path(job))
+        return reported_progress(Path(job))
     try:
         with _store_of(job, broker) as (store, name):
             return store.progress(name)
     except JobNotFound:
         if not _holds_job(job):
             raise
-        return on_disk(Path(job))
+        return reported_progress(Path(job))
 
 
 def _holds_job(job: str) -> bool:
@@ -133,18 +133,9 @@ def _holds_job(job: str) -> bool:
 
 
 def _is_complete_folder(job: str) -> bool:
+    from hemo_core.jobs import is_complete
+
     return _holds_job(job) and is_complete(Path(job))
-
-
-def on_disk(job_dir: Path) -> dict[str, Any]:
-    """What the reports in a job's folder say; no broker needed. Raises JobNotFound."""
-    from hemo_core.jobs import endings_on_disk, read_job_header
-
-    header = read_job_header(job_dir)
-    counts = {name: sum(byte.bit_count() for byte in bits) for name, bits in endings_on_disk(job_dir).items()}
-    missing = header.total - sum(counts.values())
-    state = "not running" if missing else "done"
-    return {"job": header.job, "state": state, "total": header.total, **counts, "open": missing}
 
 
 def _show_one(progress: Progress, *, as_json: bool) -> None:
@@ -168,12 +159,12 @@ def _show(found: Sequence[Progress], *, as_json: bool) -> None:
     out().print(table if found else "no jobs on this broker")
 
 
-def _show_disk(job_dir: Path, body: dict[str, Any], *, as_json: bool) -> None:
+def _show_disk(job_dir: Path, progress: ReportedProgress, *, as_json: bool) -> None:
     if as_json:
-        print_json(body)
+        print_json(records.encode(progress))
         return
-    ended = body["total"] - body["open"]
-    counts = ", ".join(f"{body[name]} {name}" for name in ("scored", "failed", "rejected"))
-    out().print(f"{plain(body['job'])}: {body['state']}, {ended}/{body['total']} ended ({counts})")
-    if body["open"]:
+    ended = progress.total - progress.open
+    counts = f"{progress.scored} scored, {progress.failed} failed, {progress.rejected} rejected"
+    out().print(f"{plain(progress.job)}: {progress.state}, {ended}/{progress.total} ended ({counts})")
+    if progress.open:
         out().print(f"finish it with: hemo-batch resume {plain(job_dir)}", soft_wrap=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hemo_cli.commands.jobs import exit_of, is_complete, on_disk, store_at
+from hemo_cli.commands.jobs import exit_of, store_at
 from hemo_cli.commands.results import show_job
 from hemo_cli.machine import Machine, run_here
 from hemo_cli.options import broker_option, json_option, root_option, rows_option, trusted_option
@@ -54,11 +54,12 @@ def _reopen_options(command: Callable[..., int]) -> Callable[..., int]:
 @_reopen_options
 def resume(job_dir: Path, changes: Changes, *, rows: int, as_json: bool) -> int:
     """Finish an interrupted or cancelled job. Only what is missing is run."""
+    from hemo_core.jobs import is_complete, reported_progress
     from hemo_core.jobs import resume as resume_job
 
     if is_complete(job_dir):
         show_job(job_dir, rows, as_json=as_json)
-        return exit_of(on_disk(job_dir)["failed"])
+        return exit_of(reported_progress(job_dir).failed)
     ended = _run(job_dir, resume_job, changes, quiet=as_json)
     show_job(job_dir, rows, as_json=as_json)
     return exit_of(ended.failed)

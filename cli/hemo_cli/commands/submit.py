@@ -33,13 +33,13 @@ from hemo_cli.options import (
 )
 from hemo_cli.progress import follow
 from hemo_cli.selection import Intake, intake_options
-from hemo_cli.submission import Order, make_order
 from hemo_core.errors import UsageError
 
 if TYPE_CHECKING:
     from hemo_core.bundle.keys import PublicKey
     from hemo_core.inference.precision import Wanted
     from hemo_core.jobs import Priority, Progress
+    from hemo_core.jobs.submission import Submission
 
 
 @click.command()
@@ -92,19 +92,20 @@ def submit(
     """
     from hemo_core.jobs import JobOptions
     from hemo_core.jobs.header import DEFAULT_OUTPUTS
+    from hemo_core.jobs.submission import prepare_submission
 
     if no_wait and not broker:
         raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
     drawing = chosen_overlays(overlays, no_explain=no_explain)
-    order = make_order(
+    submission = prepare_submission(
         path,
         out,
-        job,
-        roots,
-        bundle,
-        trusted_keys,
-        intake,
-        JobOptions(
+        intake.discover,
+        job=job,
+        roots=roots,
+        bundle=bundle,
+        trusted=trusted_keys,
+        options=JobOptions(
             explain=drawing != "never",
             unverified_overlays=drawing == "always",
             max_overlays=max_overlays,
@@ -112,37 +113,42 @@ def submit(
             precision=demanded(precision),
             outputs=outputs or DEFAULT_OUTPUTS,
         ),
-        cast("Priority", priority),
+        priority=cast("Priority", priority),
     )
     for name in ("device", "explainer"):
         if broker and on_command_line(name):
             raise UsageError(f"--{name} is chosen by the workers of a broker", hint=f"hemo-batch worker --{name} …")
     if broker:
-        ended = _submit_there(order, broker, wait=not no_wait, quiet=as_json)
+        ended = _submit_there(submission, broker, wait=not no_wait, quiet=as_json)
         if ended is None:
-            _say_submitted(order, broker, as_json=as_json)
+            _say_submitted(submission, broker, as_json=as_json)
             return Exit.DONE
     else:
         machine = Machine(
-            order.mounts, order.bundle.path, device, precision, explainer, tuple(key.text for key in trusted_keys)
+            submission.mounts,
+            submission.bundle.path,
+            device,
+            precision,
+            explainer,
+            tuple(key.text for key in trusted_keys),
         )
-        ended = run_here(order.job_dir, machine, order.place, quiet=as_json)
-    show_job(order.job_dir, rows, as_json=as_json)
+        ended = run_here(submission.job_dir, machine, submission.place, quiet=as_json)
+    show_job(submission.job_dir, rows, as_json=as_json)
     return exit_of(ended.failed)
 
 
-def _submit_there(order: Order, url: str, *, wait: bool, quiet: bool) -> Progress | None:
+def _submit_there(submission: Submission, url: str, *, wait: bool, quiet: bool) -> Progress | None:
     with store_at(url) as store:
-        header = order.place(store)
+        header = submission.place(store)
         return follow(store, header.job, quiet=quiet) if wait else None
 
 
-def _say_submitted(order: Order, url: str, *, as_json: bool) -> None:
+def _say_submitted(submission: Submission, url: str, *, as_json: bool) -> None:
     from hemo_core.jobs.queue import safe_url
 
-    job = order.job_dir.name
+    job = submission.job_dir.name
     if as_json:
-        print_json({"job": job, "folder": str(order.job_dir.resolve()), "broker": safe_url(url)})
+        print_json({"job": job, "folder": str(submission.job_dir.resolve()), "broker": safe_url(url)})
         return
-    console().print(f"submitted [bold]{plain(job)}[/], reports in {plain(order.job_dir)}", soft_wrap=True)
+    console().print(f"submitted [bold]{plain(job)}[/], reports in {plain(submission.job_dir)}", soft_wrap=True)
     console().print(f"hemo-batch watch {plain(job)}")

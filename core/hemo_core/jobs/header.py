@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from hemo_core import records
-from hemo_core.errors import JobError, JobNotFound
+from hemo_core.errors import HemoError, JobError, JobNotFound
 from hemo_core.inference.precision import Precision
 from hemo_core.jobs import layout
 
@@ -113,10 +113,10 @@ def read_job_header(job_dir: Path) -> JobHeader:
     return load_job_header(text, path)
 
 
-def check_job_id(job: str) -> str:
-    """The id unchanged. Raises JobError where it could not be a folder's name and a key's part."""
+def check_job_id(job: str, *, error: type[HemoError] = JobError) -> str:
+    """The id unchanged. Raises ``error`` where it could not be a folder's name and a key's part."""
     if not _JOB_ID.fullmatch(job):
-        raise JobError(f"{job!r} cannot be a job id", hint="letters, digits, '.', '_' and '-', at most 100")
+        raise error(f"{job!r} cannot be a job id", hint="letters, digits, '.', '_' and '-', at most 100")
     return job
 
 

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from hemo_core.errors import BrokerError, MissingExtra, SinkError
+from hemo_core.files import write_durably
 from hemo_core.processes import die_with_parent
 
 SERVERS = ("valkey-server", "redis-server")
@@ -96,7 +97,7 @@ class PrivateBroker:
             undo.callback(self._stop)
             self.start()
             self.url = f"redis+socket://{socket}"
-            (self.state / _URL_FILE).write_text(self.url, "utf-8")
+            write_durably(self.state / _URL_FILE, self.url)
             self._cleanup = undo.pop_all()
         return self
 

@@ -8,18 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from hemo_core import records
-from hemo_core.errors import JobExists, NoInput, ReportInvalid
+from hemo_core.errors import JobExists, NoInput
 from hemo_core.files import as_sink_error, make_folder, sync_folder, write_durably
 from hemo_core.jobs import layout
 from hemo_core.jobs.header import JobHeader, JobOptions, Priority, check_job_id, read_job_header, utc_now
+from hemo_core.jobs.on_disk import reported_endings
 from hemo_core.jobs.progress import Progress
 from hemo_core.jobs.queue import make_app, queue_name, send_chunks
 from hemo_core.jobs.rows import JobRows, write_ignored, write_rows
 from hemo_core.jobs.store import JobStore
-from hemo_core.report import load_report
 from hemo_core.scans.scan import ScanRef
 
 CHUNK_SIZE = 32
@@ -147,22 +145,11 @@ def enqueue(store: JobStore, header: JobHeader, chunks: Sequence[int]) -> None:
         app.close()
 
 
-def endings_on_disk(job_dir: Path) -> dict[str, bytes]:
-    """The bitmaps of a job's state, from its manifest and the reports in its folder."""
-    with JobRows(job_dir) as manifest:
-        bits = {name: np.zeros(len(manifest), np.uint8) for name in ("scored", "failed", "rejected")}
-        for row, ref in enumerate(manifest):
-            outcome = _outcome(job_dir, ref)
-            if outcome in bits:
-                bits[outcome][row] = 1
-    return {name: np.packbits(values).tobytes() for name, values in bits.items()}
-
-
 def _reopen(store: JobStore, job_dir: Path, *, failed_too: bool) -> int:
     header = read_job_header(job_dir)
     store.ping()
     if not store.exists(header.job):
-        store.create(header, endings_on_disk(job_dir))
+        store.create(header, reported_endings(job_dir))
     if failed_too:
         _remove_reports(job_dir, store.rows(header, "failed"))
     missing = store.reopen(header, failed_too=failed_too)
@@ -179,11 +166,3 @@ def _remove_reports(job_dir: Path, rows: Iterable[int]) -> None:
             report = layout.report_path(job_dir, manifest[row].scan_id)
             with as_sink_error(report):
                 report.unlink(missing_ok=True)
-
-
-def _outcome(job_dir: Path, ref: ScanRef) -> str:
-    """The outcome that a scan's report names; empty where there is no whole report."""
-    try:
-        return load_report(layout.report_path(job_dir, ref.scan_id).read_bytes()).outcome
-    except (OSError, ReportInvalid):
-        return ""

@@ -15,25 +15,12 @@ from typing import TextIO
 
 from hemo_core.files import replacing_text, sync_folder, write_durably
 from hemo_core.jobs import layout, read_job_header
+from hemo_core.jobs.results import COLUMNS
 from hemo_core.text import csv_cell
 from hemo_core.wording import label_texts
 from hemo_worker.outputs.rows import Row, rows
 from hemo_worker.outputs.worklist import Listing, worklist_page
 
-COLUMNS = (
-    "path",
-    "scan_id",
-    "outcome",
-    "label",
-    "probability",
-    "highest_slice",
-    "slices",
-    "quality",
-    "code",
-    "message",
-    "duplicate_of",
-    "report",
-)
 PAGE_ROWS = 2000
 SECTION_ROWS = 500
 

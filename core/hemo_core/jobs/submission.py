@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hemo_cli.selection import Intake
-from hemo_core.errors import SettingsError
+from hemo_core.bundle import open_bundle, released_bundle
+from hemo_core.errors import SettingsError, UsageError
+from hemo_core.inference.precision import variant_files
+from hemo_core.jobs.header import JobHeader, JobOptions, Priority, check_job_id
+from hemo_core.jobs.store import JobStore
+from hemo_core.jobs.submit import new_job_id, submit
+from hemo_core.scans.scan import ScanRef
 
 if TYPE_CHECKING:
     from hemo_core.bundle import Bundle
     from hemo_core.bundle.keys import PublicKey
-    from hemo_core.jobs import JobHeader, JobOptions, JobStore, Priority
     from hemo_core.scans.discover import Discovery
-    from hemo_core.scans.scan import ScanRef
 
 SCANS_ROOT, OUT_ROOT = "scans", "out"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Everything a submit needs to know, whoever works it off.
+class Submission:
+    """A job before it is one.
 
     Attributes:
         found: the scans, streamed.
@@ -33,7 +36,7 @@ class Order:
 
     found: Discovery
     prefix: PurePosixPath
-    mounts: dict[str, Path]
+    mounts: Mapping[str, Path]
     job_dir: Path
     bundle: Bundle
     options: JobOptions
@@ -41,12 +44,10 @@ class Order:
 
     def place(self, store: JobStore) -> JobHeader:
         """Write the job's folder and put it on the broker. Raises JobExists, NoInput, SinkError, BrokerError."""
-        from hemo_core.jobs import submit as submit_job
-
-        return submit_job(
+        return submit(
             store,
             self.job_dir,
-            self._refs(),
+            self.refs(),
             bundle=self.bundle,
             ignored=self.found.ignored,
             output_root=OUT_ROOT,
@@ -55,7 +56,7 @@ class Order:
             priority=self.priority,
         )
 
-    def _refs(self) -> Iterator[ScanRef]:
+    def refs(self) -> Iterator[ScanRef]:
         """The scans with paths relative to their root, not to the folder that was searched."""
         if not self.prefix.parts:
             yield from self.found
@@ -65,45 +66,49 @@ class Order:
             yield replace(ref, path=str(self.prefix / ref.path), files=files)
 
 
-def make_order(
+def prepare_submission(
     path: Path,
     out: Path,
-    job: str | None,
-    roots: dict[str, Path],
-    bundle: Path | None,
-    trusted: tuple[PublicKey, ...],
-    intake: Intake,
-    options: JobOptions,
-    priority: Priority,
-) -> Order:
-    """Check everything that can be checked before anything is written."""
-    from hemo_core.bundle import open_bundle, released_bundle
-    from hemo_core.inference.precision import variant_files
-    from hemo_core.jobs import new_job_id
-    from hemo_core.jobs.header import check_job_id
+    search: Callable[[Path, str], Discovery],
+    *,
+    job: str | None = None,
+    roots: Mapping[str, Path] | None = None,
+    bundle: Path | None = None,
+    trusted: Sequence[PublicKey] = (),
+    options: JobOptions | None = None,
+    priority: Priority = "normal",
+) -> Submission:
+    """Check everything that can be checked before anything is written.
 
-    name, mount = _root_of(path, roots)
-    found = intake.discover(path, name or SCANS_ROOT)
+    Args:
+        path: a folder of scans, or one file.
+        out: the folder of the job's folder.
+        search: finds the scans in a path, for a root of that name.
+        job: its id; None for one made of the time.
+        roots: mounts by name; without one that holds ``path``, it is a root of its own.
+        bundle: the model; None for the released one.
+        trusted: one of these keys must have signed it; none: signatures are not asked for.
+
+    Raises:
+        UsageError: the id, a path or a root cannot be used.
+        BundleError: the model is refused, or lacks the precision asked for.
+    """
+    mounts, options = dict(roots or {}), options or JobOptions()
+    name, mount = _root_of(path, mounts)
+    found = search(path, name or SCANS_ROOT)
     base = mount or found.mount
-    mounts = {OUT_ROOT: out, **roots, name or SCANS_ROOT: base}
-    job_dir = out / check_job_id(job or new_job_id())
+    mounts = {OUT_ROOT: out, **mounts, name or SCANS_ROOT: base}
+    job_dir = out / check_job_id(job or new_job_id(), error=UsageError)
     if not job_dir.resolve().is_relative_to(mounts[OUT_ROOT].resolve()):
         raise SettingsError(f"--out {out} is not below the root {OUT_ROOT!r}", path=str(mounts[OUT_ROOT]))
     opened = open_bundle(bundle or released_bundle(), trusted)
     if options.precision is not None:
         variant_files(opened, options.precision)
-    return Order(
-        found=found,
-        prefix=PurePosixPath(found.mount.relative_to(base.resolve())),
-        mounts=mounts,
-        job_dir=job_dir,
-        bundle=opened,
-        options=options,
-        priority=priority,
-    )
+    prefix = PurePosixPath(found.mount.relative_to(base.resolve()))
+    return Submission(found, prefix, mounts, job_dir, opened, options, priority)
 
 
-def _root_of(path: Path, roots: dict[str, Path]) -> tuple[str | None, Path | None]:
+def _root_of(path: Path, roots: Mapping[str, Path]) -> tuple[str | None, Path | None]:
     """The innermost named root that holds the path; none: the path is a root of its own."""
     there = path.resolve()
     holding = [
