@@ -252,7 +252,7 @@ def test_a_broker_that_is_away_is_a_broker_error():
 
 
 def test_a_password_is_not_shown():
-    assert JobStore("redis://user:secret@example/0").safe_url == "redis://example/0"
+    assert JobStore("redis://user:secret@example/0").safe_url == "redis://user@example/0"
 
 
 @pytest.mark.parametrize(
