@@ -13,26 +13,17 @@ from hemo_core.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_TOLD = ("threshold", "windows", "crop", "pixels", "positive", "slice_spacing_mm", "beta", "licence")
 
-
-def imported_options(command: Command) -> Command:
-    """``--from`` and what goes with it."""
+def import_options(command: Command) -> Command:
+    """``--from``, and the fields of :class:`hemo_export.legacy.make_run.Assumptions`."""
     for option in reversed(_options()):
         command = option(command)
     return command
 
 
-def made_run(source: Path, scratch: Path, name: str | None, options: Mapping[str, Any]) -> Path:
-    """A run folder below ``scratch``, made from the model file ``source`` and the options of the command line."""
-    from hemo_export.legacy.make_run import Told, make_run
-
-    return make_run(source, scratch, name=name, told=Told(**given(options)))
-
-
-def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those options of :func:`imported_options` that the command line holds."""
-    return {name: options[name] for name in _TOLD if options[name] not in {None, ()}}
+def stated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options of :func:`import_options` that were typed."""
+    return {name: value for name, value in options.items() if value not in {None, ()}}
 
 
 def _options() -> tuple[Callable[[Command], Command], ...]:

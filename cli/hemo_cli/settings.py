@@ -117,8 +117,8 @@ def _unique_roots(_: click.Context, option: click.Parameter, pairs: tuple[tuple[
     return roots
 
 
-def _count(least: int = 1) -> click.IntRange:
-    return click.IntRange(min=least)
+def _count() -> click.IntRange:
+    return click.IntRange(min=1)
 
 
 def _seconds() -> click.FloatRange:
@@ -241,7 +241,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             "metrics.port",
             ("--metrics-port",),
-            _count(0),
+            click.IntRange(0, 65535),
             "Serve Prometheus metrics there; 0: any free port.",
             default_text="not at all",
         ),

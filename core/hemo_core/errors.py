@@ -46,7 +46,7 @@ HemoError                       error
 │   ├── PrecisionRefused        precision_refused
 │   └── HeadUnknown             head_unknown          to --explainer onnx; --explainer tf knows every head
 ├── DeviceError                 device_unavailable    exit 5
-├── RootNotMounted              root_not_mounted      stops the worker, fails no scan
+├── RootNotMounted              root_not_mounted      exit 2; stops the worker, fails no scan
 ├── SinkError                   sink_failed           exit 6; the reports' disk: stops the chunk, fails no scan
 ├── ReportInvalid               report_invalid        a file that should be a report is none
 ├── JobError                    job_error
@@ -367,6 +367,7 @@ class RootNotMounted(HemoError):
     """An input root is not mounted on this worker; no scan is failed for it."""
 
     code = "root_not_mounted"
+    exit_code = 2
 
 
 class SinkError(HemoError):

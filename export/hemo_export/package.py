@@ -15,7 +15,8 @@ from typing import Any
 from hemo_core import __version__
 from hemo_core.bundle import CNN, HEAD, MODEL, SEQUENCE, Bundle, open_bundle, seal
 from hemo_core.bundle.keras import load_keras
-from hemo_core.errors import ExportError, MissingExtra
+from hemo_core.bundle.manifest import NAME, SEMANTIC_VERSION
+from hemo_core.errors import ExportError, MissingExtra, UsageError
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import contract_text
 from hemo_core.records import encode
@@ -63,6 +64,7 @@ def export_run(
         measure: benchmark the precisions. Without, no worker chooses a smaller one by itself.
 
     Raises:
+        UsageError: the name or the version can be no bundle's, nor its folder's.
         ExportError: the run is incomplete, the model has no ONNX form, or the bundle exists already.
         GatesFailed: the graphs do not answer as the Keras model does.
         MissingExtra: tf2onnx is not installed.
@@ -70,6 +72,11 @@ def export_run(
     _require_tf2onnx()
     run = read_run(run_dir)
     identity = {"name": name or str(run.content["name"]), "version": version}
+    if not (NAME.fullmatch(identity["name"]) and SEMANTIC_VERSION.fullmatch(version)):
+        raise UsageError(
+            f"{identity['name']!r} {version!r} cannot be a bundle's name and version",
+            hint="--name takes small letters, digits, '.', '_' and '-'; --version is like 1.2.3",
+        )
     target = out / f"{identity['name']}-{version}"
     if target.exists():
         raise ExportError("exists already", path=str(target), hint="a bundle is never overwritten; take a new version")

@@ -23,6 +23,19 @@ def test_progress_goes_to_one_stream_and_the_document_to_the_other(hemo, tiny_bu
     assert (again.code, again.json["error"]["code"]) == (1, "export_failed")
 
 
+@pytest.mark.parametrize("wrong", [("--name", "../evil"), ("--version", "../1.0.0"), ("--version", "abc")])
+def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_removed(hemo, tiny_bundle, tmp_path, wrong):
+    run = run_of(tiny_bundle, tmp_path / "run")
+    kept = tmp_path / "evil-0.1.0.failed" / "precious"
+    kept.parent.mkdir()
+    kept.touch()
+
+    ran = hemo("export", run, "--out", tmp_path / "bundles", *wrong, "--json")
+
+    assert (ran.code, ran.json["error"]["code"]) == (2, "usage")
+    assert kept.exists()
+
+
 def test_the_table_has_a_row_for_each_precision(tiny_bundle: Path):
     from hemo_core.bundle import open_bundle
     from hemo_export.table import COLUMNS, rows

@@ -29,14 +29,14 @@ def test_what_does_not_fit_together_is_a_usage_error(hemo, tmp_path: Path, argum
 
 
 def test_only_what_was_said_counts_as_said():
-    from hemo_cli.import_options import given
+    from hemo_cli.import_options import stated
 
     silent = dict.fromkeys(
         ("threshold", "windows", "crop", "pixels", "output_means", "slice_spacing_mm", "beta", "licence")
     )
-    assert given({**silent, "windows": ()}) == {}
+    assert stated({**silent, "windows": ()}) == {}
     said = {"windows": (Window(40, 80),), "slice_spacing_mm": 0.0, "pixels": (0.0, 255.0)}
-    assert given({**silent, **said}) == said
+    assert stated({**silent, **said}) == said
 
 
 @pytest.mark.tensorflow

@@ -165,6 +165,8 @@ def test_a_password_is_never_printed(hemo, ward, tiny_bundle, tmp_path):
         "redis://127.0.0.1:1/0?password=secret",
         "clerk:secret@h",
         "redis://:secret@h:x",
+        "redis://:secret@127.0.0.1:1?db=x",
+        "redis://:secret@127.0.0.1:1?no_such_option=1",
     ):
         ran.append(hemo("status", "--broker", url))
         assert ran[-1].code == Exit.BROKER, url
@@ -260,6 +262,12 @@ def test_a_path_that_is_not_there_is_a_usage_error(hemo, tmp_path, tiny_bundle):
 
     assert ran.code == Exit.USAGE
     assert ran.json["error"]["code"] == "no_input"
+
+
+def test_a_root_that_is_not_there_is_a_usage_error(hemo, ward, tiny_bundle, tmp_path):
+    ran = hemo("submit", ward, "--bundle", tiny_bundle, "--root", f"a={tmp_path / 'nowhere'}", "--json")
+
+    assert (ran.code, ran.json["error"]["code"]) == (Exit.USAGE, "root_not_mounted")
 
 
 def test_cuda_without_a_gpu_is_an_error_never_the_cpu(hemo, ward, tiny_bundle):

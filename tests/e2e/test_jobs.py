@@ -293,7 +293,7 @@ def test_a_session_stopped_with_ctrl_c_goes_on_where_it_was(site: Site, crowd: s
     roots = {crowd: site.scans(crowd), "out": site.out}
 
     def session():
-        return local_session(job_dir, roots, bundle=site.bundle.path, arguments=["--device=cpu"])
+        return local_session(job_dir, roots, bundle=site.bundle.path, arguments=["--device=cpu", "--explainer=onnx"])
 
     def interrupted():
         with session() as first:

@@ -21,7 +21,7 @@ from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.records import encode
 from hemo_core.scans.preprocess import apply_window, crop_resize, to_input, whole_box
 from hemo_export.graph import cnn_graph, op_census, sequence_graph
-from hemo_export.legacy.make_run import STATEMENT, Told, bundle_name, make_run
+from hemo_export.legacy.make_run import STATEMENT, Assumptions, bundle_name, make_run
 from hemo_export.package import export_run
 from hemo_export.submodels import take_apart
 
@@ -197,8 +197,8 @@ def recurrence(layers: Any, x: Any) -> Any:
 
 
 def test_what_the_owner_says_is_kept(small: Path, tmp_path: Path):
-    told = Told(0.3, (Window(35, 80),), "head", (-1.0, 1.0), "no-hemorrhage", 0.0, 4.0, "CC BY 4.0")
-    run = make_run(small, tmp_path, name="mine", told=told)
+    assumed = Assumptions(0.3, (Window(35, 80),), "head", (-1.0, 1.0), "no-hemorrhage", 0.0, 4.0, "CC BY 4.0")
+    run = make_run(small, tmp_path, name="mine", assumed=assumed)
     content = json.loads((run / "run.json").read_text("utf-8"))
     assert content["name"] == "mine"
     assert content["input"]["windows"] == [{"level": 35, "width": 80}]
@@ -214,7 +214,7 @@ def test_what_the_owner_says_is_kept(small: Path, tmp_path: Path):
 
 def test_windows_have_to_fit_the_channels(small: Path, tmp_path: Path):
     with pytest.raises(ExportError, match="2 windows for a model of 1 channels"):
-        make_run(small, tmp_path, told=Told(windows=(Window(40, 80), Window(80, 200))))
+        make_run(small, tmp_path, assumed=Assumptions(windows=(Window(40, 80), Window(80, 200))))
 
 
 def as_keras_2(source: Path, target: Path, *, recurrent_activation: str = "sigmoid") -> Path:

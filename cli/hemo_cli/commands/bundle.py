@@ -105,7 +105,9 @@ def keygen(target: Path, ask: bool, as_json: bool) -> None:
     An existing file is never overwritten.
     """
     from hemo_core.bundle.keys import make_pair
+    from hemo_core.files import check_writable
 
+    check_writable(target.parent)
     passphrase = click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True) if ask else None
     public, public_path = make_pair(target, passphrase)
     if as_json:

@@ -13,6 +13,7 @@ from hemo_cli.console import print_fields, print_json
 from hemo_cli.kinds import OutputFolder
 from hemo_cli.options import device_option, folder_option, json_option
 from hemo_cli.settings import SETTINGS
+from hemo_core.errors import NoInput
 from hemo_core.extras import need_extra
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def evaluate(
         raise click.UsageError("give a bundle and the data, or the data alone")
     if len(set(precisions)) != len(precisions) or len(precisions) > _MOST_PRECISIONS:
         raise click.UsageError("--precision is given once, or twice with two different ones")
+    data = paths[-1]
+    if not data.exists():
+        raise NoInput("nothing is at this path", path=str(data))
     need_extra("train")
     need_extra("worker")
     from hemo_core.bundle import released_bundle
@@ -91,7 +95,6 @@ def evaluate(
     from hemo_trainer.evaluation.run import evaluate as measure
     from hemo_trainer.figures.intervals import Resampling
 
-    data = paths[-1]
     measured = paths[0] if len(paths) > 1 else bundle or released_bundle()
     plan = Plan(
         side=cast("Split | None", side),

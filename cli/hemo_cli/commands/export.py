@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hemo_cli.console import err, out, plain, print_fields, print_json
-from hemo_cli.import_options import given, imported_options, made_run
+from hemo_cli.import_options import import_options, stated
 from hemo_cli.options import folder_option, json_option
 from hemo_core.errors import UsageError
 from hemo_core.extras import need_extra
@@ -28,10 +28,10 @@ _REPORTED = ("parity", "gates", "variants")
 @folder_option("Folder that bundles lie in; the new one is OUT/NAME-VERSION.", Path("bundles"))
 @click.option("--version", "release", default="0.1.0", show_default=True, help="Semantic version of the bundle.")
 @click.option("--name", help="Name of the bundle. [default: the run's, or the file's]")
-@imported_options
+@import_options
 @json_option
 def export(
-    run: Path | None, source: Path | None, folder: Path, release: str, name: str | None, as_json: bool, **told: Any
+    run: Path | None, source: Path | None, folder: Path, release: str, name: str | None, as_json: bool, **assumed: Any
 ) -> None:
     """Export the training run RUN, or the Keras model file named by --from, as a sealed bundle.
 
@@ -39,16 +39,19 @@ def export(
     Keras model. A smaller precision that fails its own gates is left out. What failed is kept in
     OUT/NAME-VERSION.failed with a script for each failure. Needs the extra [export].
     """
-    wanted = [path for path in (run, source) if path is not None]
-    if len(wanted) != 1:
+    origins = [path for path in (run, source) if path is not None]
+    if len(origins) != 1:
         raise UsageError("give either a training run's folder or --from FILE")
-    if source is None and given(told):
+    if source is None and stated(assumed):
         raise UsageError("a training run tells its own input and threshold", hint="those options go with --from")
     need_extra("export")
+    from hemo_export.legacy.make_run import Assumptions, make_run
     from hemo_export.package import export_run
 
     with tempfile.TemporaryDirectory(prefix="hemo-import-") as scratch:
-        ready = wanted[0] if source is None else made_run(source, Path(scratch), name, told)
+        ready = origins[0]
+        if source is not None:
+            ready = make_run(source, Path(scratch), name=name, assumed=Assumptions(**stated(assumed)))
         made = export_run(ready, folder, version=release, name=name, listener=_Progress())
     facts = {"path": str(made.path), "name": made.name, "version": made.version, "digest": made.digest}
     if as_json:

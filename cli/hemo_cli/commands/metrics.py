@@ -14,7 +14,7 @@ from hemo_cli.settings import SETTINGS
 
 @click.command()
 @SETTINGS["broker"].option(text="Redis that the jobs are on.", required=True)
-@click.option("--port", type=click.IntRange(min=0), default=9108, show_default=True, help="0 for any free port.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9108, show_default=True, help="0 for any free port.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to serve on.")
 @json_option
 def metrics(broker: str, port: int, address: str, as_json: bool) -> None:

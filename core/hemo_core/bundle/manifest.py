@@ -27,7 +27,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 LARGEST_MANIFEST = 4 * 1024 * 1024
 
 SEMANTIC_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-([0-9A-Za-z.-]+))?")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FIELDS = ("name", "version", "input", "scoring", "explain", "files", "seal")
 _LONGEST_PART = 255
@@ -115,7 +115,7 @@ def _check_schema(manifest: Mapping[str, Any], where: str) -> None:
     absent = [name for name in _FIELDS if name not in manifest]
     if absent:
         raise BundleSchema(f"lacks {', '.join(absent)}", path=where)
-    if not (_matches(_NAME, manifest["name"]) and _matches(SEMANTIC_VERSION, manifest["version"])):
+    if not (_matches(NAME, manifest["name"]) and _matches(SEMANTIC_VERSION, manifest["version"])):
         raise BundleSchema("its name or semantic version is malformed", path=where)
     if not isinstance(manifest["explain"], dict) or manifest["explain"].get("path") not in {"pooled", "general"}:
         raise BundleSchema("its explain path is neither pooled nor general", path=where)

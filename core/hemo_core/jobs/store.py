@@ -116,14 +116,18 @@ class JobStore:
         from redis.retry import Retry
 
         self.url = url
-        self.client: Any = Redis.from_url(
-            redis_url(url),
-            socket_timeout=5,
-            socket_connect_timeout=5,
-            retry=Retry(ConstantBackoff(0.25), max(1, round(patience_s / 0.25))),
-            retry_on_error=[Gone, Silent],
-            health_check_interval=15,
-        )
+        try:
+            self.client: Any = Redis.from_url(
+                redis_url(url),
+                socket_timeout=5,
+                socket_connect_timeout=5,
+                retry=Retry(ConstantBackoff(0.25), max(1, round(patience_s / 0.25))),
+                retry_on_error=[Gone, Silent],
+                health_check_interval=15,
+            )
+            self.client.connection_pool.make_connection()  # connects to nothing: an unknown option is seen only here
+        except (TypeError, ValueError) as problem:
+            raise BrokerError(f"the broker's URL {self.safe_url} cannot be used: {problem}") from problem
         self._scripts = {name: self.client.register_script(_lua("prelude") + _lua(name)) for name in _SCRIPTS}
 
     @property

@@ -51,7 +51,7 @@ Licence of the weights: {licence}.
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Assumptions:
     """What a model file does not tell, as its owner says; defaults are assumptions.
 
     Attributes:
@@ -90,34 +90,34 @@ class Told:
             raise ExportError(str(error), hint="--output-means takes a finding's name, or no- and that name") from error
 
 
-def make_run(file: Path, scratch: Path, *, name: str | None = None, told: Told | None = None) -> Path:
+def make_run(file: Path, scratch: Path, *, name: str | None = None, assumed: Assumptions | None = None) -> Path:
     """Turn a single-picture Keras model into a run folder for :func:`hemo_export.package.export_run`.
 
     Args:
         file: ``.keras``, ``.h5`` or ``.hdf5``.
         scratch: an empty folder; the run is made inside.
         name: of the bundle; default the file's.
-        told: what the file does not tell.
+        assumed: what the file does not tell.
 
     Returns:
         The folder with ``model.keras``, ``run.json`` and ``MODEL_CARD.md``.
 
     Raises:
         BundleMissing, BundleUnsafe: the file is not there, or could run code.
-        ExportError: it is no model of the family, or ``told`` does not fit it.
+        ExportError: it is no model of the family, or ``assumed`` does not fit it.
         ExportError: the model put together again differs from the model as saved.
     """
-    told = told or Told()
-    scoring = ScoringContract((told.finding,), told.beta)
+    assumed = assumed or Assumptions()
+    scoring = ScoringContract((assumed.finding,), assumed.beta)
     with warnings.catch_warnings():  # what Keras 3 says of older spellings helps nobody
         warnings.filterwarnings("ignore", module="keras")
         legacy = load_legacy(file, scratch)
-        rebuilt = rebuild(legacy.model, pixels=told.pixels, positive=told.positive)
-        difference = _check(legacy.model, rebuilt, positive=told.positive)
+        rebuilt = rebuild(legacy.model, pixels=assumed.pixels, positive=assumed.positive)
+        difference = _check(legacy.model, rebuilt, positive=assumed.positive)
     run_dir = scratch / "run"
     run_dir.mkdir()
     rebuilt.model.save(run_dir / "model.keras")
-    run = _run(name or bundle_name(file), file, legacy, rebuilt, told, scoring)
+    run = _run(name or bundle_name(file), file, legacy, rebuilt, assumed, scoring)
     run["origin"]["max_abs_probability_difference"] = difference
     (run_dir / "run.json").write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (run_dir / "MODEL_CARD.md").write_text(_card(run), "utf-8")
@@ -153,16 +153,16 @@ def _sigmoid(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _run(
-    name: str, file: Path, legacy: LegacyModel, rebuilt: Rebuilt, told: Told, scoring: ScoringContract
+    name: str, file: Path, legacy: LegacyModel, rebuilt: Rebuilt, assumed: Assumptions, scoring: ScoringContract
 ) -> dict[str, Any]:
     """The manifest of the run."""
     height, width, channels = rebuilt.model.input_shape[2:]
     inputs = InputContract(
         height,
         width,
-        _windows(told.windows, channels),
-        slice_spacing_mm=told.slice_spacing_mm,
-        crop=told.crop,
+        _windows(assumed.windows, channels),
+        slice_spacing_mm=assumed.slice_spacing_mm,
+        crop=assumed.crop,
         imported=True,
     )
     return {
@@ -172,7 +172,7 @@ def _run(
         "data": {},
         "seed": None,
         "git_commit": None,
-        "licence": told.licence,
+        "licence": assumed.licence,
         "origin": {
             "statement": STATEMENT,
             "file": file.name,
@@ -183,7 +183,7 @@ def _run(
             "output": rebuilt.output,
             "explained_layer": rebuilt.explained,
             "calibrated": False,
-            "told": _told(told, rebuilt),
+            "told": _assumed(assumed, rebuilt),
         },
     }
 
@@ -195,15 +195,15 @@ def _windows(windows: tuple[Window, ...], channels: int) -> tuple[Window, ...]:
     return windows if len(windows) == channels else windows * channels
 
 
-def _told(told: Told, rebuilt: Rebuilt) -> dict[str, Any]:
+def _assumed(assumed: Assumptions, rebuilt: Rebuilt) -> dict[str, Any]:
     """Each setting with its value and whether the owner gave it."""
-    default, values = Told(), {**asdict(told), "pixels": list(rebuilt.pixels)}
+    default, values = Assumptions(), {**asdict(assumed), "pixels": list(rebuilt.pixels)}
     return {
         field.name: {
             "value": values[field.name],
-            "by": "assumed" if getattr(told, field.name) == getattr(default, field.name) else "owner",
+            "by": "assumed" if getattr(assumed, field.name) == getattr(default, field.name) else "owner",
         }
-        for field in fields(Told)
+        for field in fields(Assumptions)
     }
 
 
