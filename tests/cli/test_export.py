@@ -23,6 +23,7 @@ def test_progress_goes_to_one_stream_and_the_document_to_the_other(hemo, tiny_bu
     assert (again.code, again.json["error"]["code"]) == (1, "export_failed")
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("wrong", [("--name", "../evil"), ("--version", "../1.0.0"), ("--version", "abc")])
 def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_removed(hemo, tiny_bundle, tmp_path, wrong):
     run = run_of(tiny_bundle, tmp_path / "run")
