@@ -14,7 +14,8 @@ from hemo_cli.settings import SETTINGS, Command
 from hemo_core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
-    from hemo_core.inference.precision import Precision, Wanted
+    from hemo_core.bundle.manifest import Precision
+    from hemo_core.inference.precision import Wanted
 
 
 def json_option(command: Command) -> Command:

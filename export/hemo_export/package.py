@@ -136,7 +136,7 @@ def _build(
         "parity": {key: numeric[key] for key in ("max_abs_logit_difference", "logit_limit", "checks")},
     }
     (folder / PAGE).parent.mkdir(exist_ok=True)
-    (folder / PAGE).write_bytes(export_page(seal(folder, complete).manifest))
+    (folder / PAGE).write_bytes(export_page(seal(folder, complete).content))
     seal(folder, complete)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hemo_core.bundle import CNN, Bundle, seal
+from hemo_core.bundle.manifest import PRECISIONS, Precision
 from hemo_core.errors import ExportError, GatesFailed
-from hemo_core.inference.precision import PRECISIONS, Precision
 from hemo_export.gates import FP32_GATES, VARIANT_GATES, Gate, GateContext, GateResult, failures, run_gates
 from hemo_export.gates.failure_folder import leave
 from hemo_export.listener import Listener

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hemo_core.inference.precision import PRECISIONS
+from hemo_core.bundle.manifest import PRECISIONS
 from hemo_export.variants.speed import BATCHES
 
 COLUMNS = (

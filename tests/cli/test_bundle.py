@@ -12,7 +12,7 @@ def test_show_says_what_decides_a_label(hemo, tiny_bundle):
 
     assert shown.code == Exit.DONE
     assert shown.json["scoring"]["findings"][0]["name"] == "hemorrhage"
-    assert 0 < shown.json["scoring"]["threshold"] < 1
+    assert 0 < shown.json["scoring"]["findings"][0]["threshold"] < 1
     told = hemo("bundle", "show", tiny_bundle).out
     assert "threshold" in told
     assert "their quality was not measured" in told

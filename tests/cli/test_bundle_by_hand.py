@@ -36,7 +36,7 @@ def test_the_documented_commands_agree_with_us(signed):
     done = by_hand(signed)
     assert done.returncode == 0, done.stderr
     seal, sealed, verified, key, key_id = done.stdout.splitlines()
-    assert seal == sealed == bundle.manifest["seal"]
+    assert seal == sealed == bundle.content["seal"]
     assert "Verified Successfully" in verified
     assert bundle.signature is not None
     assert key == key_id == bundle.signature.key_id

@@ -41,7 +41,7 @@ def test_the_table_has_a_row_for_each_precision(tiny_bundle: Path):
     from hemo_core.bundle import open_bundle
     from hemo_export.table import COLUMNS, rows
 
-    found = rows(open_bundle(tiny_bundle).manifest)
+    found = rows(open_bundle(tiny_bundle).content)
     assert [row[0] for row in found] == ["fp32", "fp16", "int8"]
     assert {len(row) for row in found} == {len(COLUMNS)}
     for row in found:

@@ -7,20 +7,23 @@ import json
 import random
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hollow import flip, reseal, write_hollow, write_keras
 
 import hemo_core
-from hemo_core.bundle import HEAD, MANIFEST, Bundle, open_bundle, released_bundle, seal
+from hemo_core.bundle import HEAD, MANIFEST, Bundle, canonical, open_bundle, released_bundle, seal
 from hemo_core.bundle.archive import pack, unpack
 from hemo_core.bundle.findings import named
 from hemo_core.bundle.keras import load_sealed
 from hemo_core.bundle.manifest import parse_manifest
 from hemo_core.errors import BundleAltered, BundleCode, BundleError, BundleMissing, BundlePath, BundleSchema
 from hemo_core.inference.scoring import score_scan
+from hemo_core.inference.session import Engine
 from hemo_core.records import encode
 
 
@@ -37,17 +40,17 @@ def test_a_sealed_bundle_opens_and_describes_itself(tiny_bundle):
     assert bundle.input.height == 64
     assert bundle.scoring.names == ("hemorrhage",)
     assert bundle.pooled
-    assert {"training", "metrics", "parity", "libraries", "onnx", "git_commit", "licence"} <= set(bundle.manifest)
+    assert {"training", "metrics", "parity", "libraries", "onnx", "git_commit", "licence"} <= set(bundle.content)
 
 
 def test_sealing_twice_gives_the_same_digest(copy):
     before = open_bundle(copy)
-    assert seal(copy, before.manifest).digest == before.digest
+    assert seal(copy, before.content).digest == before.digest
 
 
 def test_one_flipped_bit_in_any_file_is_refused(tiny_bundle, tmp_path):
     copy = shutil.copytree(tiny_bundle, tmp_path / "copy")
-    names = list(open_bundle(copy).manifest["files"])
+    names = list(open_bundle(copy).content["files"])
     assert {"cnn.onnx", "sequence.onnx", "head.keras", "model.keras", "MODEL_CARD.md"} <= set(names)
     for name in names:
         sound = (copy / name).read_bytes()
@@ -95,7 +98,7 @@ def test_a_malformed_contract_is_refused(copy):
         ([{key: value for key, value in finding.items() if key != "threshold"}], "threshold"),
     ):
         reseal(copy, scoring={"beta": 1.0, "findings": findings})
-        with pytest.raises(BundleSchema, match=f"malformed contract: .*{said}"):
+        with pytest.raises(BundleSchema, match=f"malformed bundle.json: .*{said}"):
             open_bundle(copy)
 
 
@@ -198,18 +201,18 @@ def variant(released: bool = True, **changes: Any) -> dict[str, Any]:
 def test_variants_that_are_sealed_or_say_why_they_are_not_are_read(copy):
     failed = {"released": False, "reason": "12 % of the labels flip", "gates": {}}
     reseal(copy, variants={"fp32": variant(), "fp16": variant(benchmark={}), "int8": failed})
-    assert open_bundle(copy).manifest["variants"]["int8"]["reason"].startswith("12 %")
+    assert open_bundle(copy).content["variants"]["int8"]["reason"].startswith("12 %")
 
 
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ([], "variants are malformed"),
-        ({"fp32": 1}, "variants are malformed"),
-        ({"fp32": variant(), "fp8": variant()}, "does not: fp8"),
+        ([], r"expected `object`, got `array` - at `\$\.variants`"),
+        ({"fp32": 1}, "expected `object`, got `int`"),
+        ({"fp32": variant(), "fp8": variant()}, "invalid enum value 'fp8'"),
         ({"fp32": variant(), "fp16": variant(cnn="cnn.fp16.onnx")}, "fp16 names no sealed file as cnn"),
-        ({"fp32": variant(), "fp16": variant(sequence=None)}, "fp16 names no sealed file as sequence"),
-        ({"fp32": variant(), "fp16": {"cnn": "cnn.onnx"}}, "does not say whether it is released"),
+        ({"fp32": variant(), "fp16": variant(sequence=None)}, r"got `null` - at `\$\.variants\[\.\.\.\]\.sequence`"),
+        ({"fp32": variant(), "fp16": {"cnn": "cnn.onnx"}}, "missing required field `released`"),
         ({"fp32": variant(), "int8": variant(released=False)}, "does not say why"),
         ({"fp16": variant()}, r"fp32 is not cnn\.onnx and sequence\.onnx"),
         ({"fp32": variant(released=False, reason="slow")}, r"fp32 is not cnn\.onnx"),
@@ -311,7 +314,7 @@ def repack(bundle: Bundle, folder: Path, changes: dict[str, bytes]) -> Path:
     """A ``.hemo`` file with other content than its ``bundle.json`` says."""
     packed = folder / "repacked.hemo"
     with zipfile.ZipFile(packed, "w") as archive:
-        for name in (MANIFEST, *bundle.manifest["files"]):
+        for name in (MANIFEST, *bundle.content["files"]):
             archive.writestr(name, changes.get(name, (bundle.path / name).read_bytes()))
     return packed
 
@@ -325,3 +328,24 @@ def test_the_newest_released_bundle_is_taken(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / MANIFEST).write_text("{}", "utf-8")
     assert released_bundle().name == "model-0.10.0"
+
+
+def test_the_released_bundle_in_its_old_form_opens_and_scores_the_same(tmp_path):
+    """Its weights were not touched: from version 2 the very manifest of version 1 can be written."""
+    newest = open_bundle(released_bundle())
+    (finding,) = newest.scoring.findings
+    scoring = {"beta": newest.scoring.beta, "labels": [finding.name]}
+    scoring |= {"temperature": finding.temperature, "threshold": finding.threshold}
+    content = {**newest.content, "schema_version": 1, "labels": [finding.name], "scoring": scoring}
+    folder = Path(shutil.copytree(newest.path, tmp_path / "old"))
+    seal_1 = "d499512a2457dc8b5a843004e52dc1da970f5b5a2ad44821f3ccd48c349e9b35"
+    (folder / MANIFEST).write_bytes(canonical({**content, "seal": seal_1}))
+    oldest = open_bundle(folder)
+    assert oldest.scoring == replace(newest.scoring, findings=(replace(finding, auc=None),))
+    slices = np.random.default_rng(0).random((5, 160, 160, 1), np.float32)
+    scores = []
+    for bundle in (oldest, newest):
+        engine = Engine(bundle, device="cpu", threads=1)
+        scores.append(score_scan(engine.sequence(engine.cnn(slices).embeddings), bundle.scoring))
+    assert scores[0].probability == scores[1].probability
+    assert scores[0].label == scores[1].label

@@ -334,3 +334,18 @@ def test_public_series_are_ordered_and_coded(real_data: Path):
     assert "missing_slices" not in tilted.quality
     assert tilted.geometry.tilt_deg == pytest.approx(18.5, abs=0.01)
     assert sum(path.startswith("rsna_single/") for path in scans) == 10
+
+
+def test_what_was_stored_for_inverted_display_is_turned_back_only_where_it_is_grey(tmp_path, phantom):
+    """Hounsfield units are what they are, however they are shown (PS3.3 C.7.6.3.1.2)."""
+    series = write_dicom(phantom, tmp_path, DicomOptions(monochrome1=True))
+    scan = read(tmp_path, *series)
+    assert scan.units == "hu"
+    assert "turned back" not in scan.notes["monochrome1"]
+    for path in series:
+        dataset = pydicom.dcmread(path)
+        dataset.Modality = "OT"
+        dataset.save_as(path)
+    grey = read(tmp_path, *series)
+    assert grey.units == "grey8"
+    assert grey.notes["monochrome1"] == "Stored for inverted display (MONOCHROME1); it was turned back."

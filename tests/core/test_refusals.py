@@ -55,7 +55,7 @@ def malformed(folder: Path) -> None:
 
 
 def newer(folder: Path) -> None:
-    (folder / MANIFEST).write_text('{"schema_version": 2, "spelt": "otherwise"}', "utf-8")
+    (folder / MANIFEST).write_text('{"schema_version": 3, "spelt": "otherwise"}', "utf-8")
 
 
 def schema(folder: Path) -> None:
@@ -164,7 +164,7 @@ ARCHIVES: tuple[tuple[str, str, Callable[[Path], None]], ...] = (
     ("a missing file", "bundle_incomplete", lambda packed: rebuilt(packed, HEAD)),
     ("no bundle.json", "bundle_missing", lambda packed: rebuilt(packed, MANIFEST)),
     ("malformed JSON", "bundle_malformed", lambda packed: replaced(packed, MANIFEST, b"{")),
-    ("a newer schema", "bundle_newer", lambda packed: replaced(packed, MANIFEST, b'{"schema_version": 2}')),
+    ("a newer schema", "bundle_newer", lambda packed: replaced(packed, MANIFEST, b'{"schema_version": 3}')),
     ("another length", "bundle_altered", lambda packed: replaced(packed, CNN, b"short")),
     ("another packing method", "bundle_unsafe", lambda packed: rebuilt(packed, "", zipfile.ZIP_BZIP2)),
     ("an encrypted member", "bundle_unsafe", declared_encrypted),

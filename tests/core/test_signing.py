@@ -198,7 +198,7 @@ def test_another_keys_signature_is_replaced_only_on_request(folder, ours, theirs
 
 
 def test_a_new_seal_drops_the_old_signature(folder, ours):
-    manifest = dict(sign_bundle(folder, ours).manifest)
+    manifest = dict(sign_bundle(folder, ours).content)
     assert seal(folder, {**manifest, "version": "1.1.0"}).signature is None
 
 
@@ -271,7 +271,7 @@ def test_a_private_key_may_have_a_passphrase(tmp_path):
 def test_a_private_key_never_gets_into_a_bundle(folder, key_file):
     with pytest.raises(UsageError, match="no place in a bundle"):
         make_pair(folder / "evidence" / "key")
-    manifest = open_bundle(folder).manifest
+    manifest = open_bundle(folder).content
     shutil.copy(key_file, folder / "evidence" / "notes.txt")
     with pytest.raises(BundleUnsafe, match="is a private key"):
         seal(folder, manifest)

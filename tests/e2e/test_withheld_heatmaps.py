@@ -24,7 +24,7 @@ def failed(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle, with a failed check sealed into it."""
     folder = tmp_path_factory.mktemp("failed") / "tiny-0.0.1"
     shutil.copytree(tiny_bundle, folder)
-    manifest = open_bundle(folder).manifest
+    manifest = open_bundle(folder).content
     return seal(folder, {**manifest, "heatmaps": {"randomisation": {"passed": False}, "not_measured": {}}}).path
 
 

@@ -26,7 +26,7 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Path:
 
 
 def test_each_recurrence_is_one_node_and_nothing_loops(tiny_bundle):
-    operators = open_bundle(tiny_bundle).manifest["onnx"]["operators"]
+    operators = open_bundle(tiny_bundle).content["onnx"]["operators"]
     assert (operators["sequence.onnx"]["LSTM"], operators["sequence.onnx"]["GRU"]) == (1, 1)
     for census in operators.values():
         assert not {"Loop", "If", "Scan"} & set(census)
@@ -44,16 +44,16 @@ def test_names_and_dynamic_axes_of_the_graphs(tiny_bundle):
 
 
 def test_parity_is_recorded(tiny_bundle):
-    parity = open_bundle(tiny_bundle).manifest["parity"]
+    parity = open_bundle(tiny_bundle).content["parity"]
     assert parity["max_abs_logit_difference"] < parity["logit_limit"] == 1e-4
     assert {"logits 8x40", "logits ragged", "logits 1x400", "embedding 1x7 of 7"} <= set(parity["checks"])
 
 
 def test_what_is_not_released_is_not_in_the_files_and_says_why(tiny_bundle):
     bundle = open_bundle(tiny_bundle)
-    assert set(bundle.manifest["variants"]) == {"fp32", "fp16", "int8"}
-    for entry in bundle.manifest["variants"].values():
-        assert entry["released"] == (entry["cnn"] in bundle.manifest["files"])
+    assert set(bundle.content["variants"]) == {"fp32", "fp16", "int8"}
+    for entry in bundle.content["variants"].values():
+        assert entry["released"] == (entry["cnn"] in bundle.content["files"])
         assert bool(entry["reason"]) != entry["released"]
 
 
@@ -65,11 +65,11 @@ def test_card_and_evidence_are_taken_along_and_nothing_else(run, tmp_path):
     (run / "run.json").write_text(json.dumps({**content, "heatmaps": {"randomisation": {"passed": True}}}), "utf-8")
     bundle = export_run(run, tmp_path / "out", version="1.2.3", name="renamed", measure=False)
     assert bundle.path == tmp_path / "out" / "renamed-1.2.3"
-    assert bundle.manifest["heatmaps"] == {"randomisation": {"passed": True}}
+    assert bundle.content["heatmaps"] == {"randomisation": {"passed": True}}
     models = {"cnn.onnx", "sequence.onnx", "head.keras", "model.keras"}
-    models |= {entry["cnn"] for entry in bundle.manifest["variants"].values() if entry["released"]}
+    models |= {entry["cnn"] for entry in bundle.content["variants"].values() if entry["released"]}
     evidence = {"MODEL_CARD.md", "evidence/plots/roc.svg", "evidence/export.html"}
-    assert set(bundle.manifest["files"]) == models | evidence
+    assert set(bundle.content["files"]) == models | evidence
     with pytest.raises(ExportError, match="exists already"):
         export_run(run, tmp_path / "out", version="1.2.3", name="renamed")
 

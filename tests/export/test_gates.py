@@ -93,7 +93,7 @@ def plant(good: GateContext, tmp_path: Path) -> Plant:
         proto = onnx.load(folder / name)
         change(proto)
         (folder / name).write_bytes(proto.SerializeToString())
-        return replace(good, bundle=seal(folder, good.bundle.manifest))
+        return replace(good, bundle=seal(folder, good.bundle.content))
 
     return planted
 
@@ -156,7 +156,7 @@ def reproduced(result: GateResult, context: GateContext, folder: Path) -> subpro
 
 
 def test_the_good_bundle_passes_and_says_what_it_was_asked_about(good):
-    manifest = good.bundle.manifest
+    manifest = good.bundle.content
     verdicts = {name: gate["verdict"] for name, gate in manifest["variants"]["fp32"]["gates"].items()}
     assert set(verdicts.values()) <= {"passed", "not run"}
     assert {name for name, verdict in verdicts.items() if verdict == "not run"} <= {"CUDA parity"}
@@ -171,7 +171,7 @@ def test_the_good_bundle_passes_and_says_what_it_was_asked_about(good):
 
 
 def test_every_graph_says_what_it_is(good):
-    for name in (name for name in good.bundle.manifest["files"] if name.endswith(".onnx")):
+    for name in (name for name in good.bundle.content["files"] if name.endswith(".onnx")):
         metadata = read_metadata(good.bundle.path / name)
         assert (metadata["hemo_model"], metadata["hemo_version"], metadata["hemo_opset"]) == ("tiny", "1.0.0", "17")
         assert metadata["hemo_variant"] == ("fp16" if "fp16" in name else "int8" if "int8" in name else "fp32")
@@ -266,7 +266,7 @@ def test_another_head_is_caught_by_the_heat_maps(good, tmp_path):
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel[::-1], bias])
     head.save(folder / "head.keras")
-    bundle = seal(folder, good.bundle.manifest)
+    bundle = seal(folder, good.bundle.content)
     context = replace(good, bundle=bundle, explain=lambda: Explainer(bundle))
     result = check(HeatMapParity(), context)
     assert (result.passed, result.figures["largest_difference"] > 1e-2) == (False, True)
@@ -339,5 +339,5 @@ def test_a_graph_of_another_model_is_caught_by_its_name(good, tmp_path):
     shutil.copytree(good.bundle.path, folder)
     metadata = read_metadata(folder / "cnn.onnx")
     write_metadata(folder / "cnn.onnx", {**metadata, "hemo_model": "another"})
-    bundle: Bundle = seal(folder, good.bundle.manifest)
+    bundle: Bundle = seal(folder, good.bundle.content)
     assert "hemo_model is another, the run says tiny" in check(SameContract(), replace(good, bundle=bundle)).detail

@@ -77,17 +77,17 @@ def exported(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.mark.slow
 def test_the_bundle_of_an_h5_file_answers_and_explains_as_the_model_does(exported: Bundle):
     assert exported.path.name == "old-model-1.0.0"
-    assert exported.manifest["explain"] == {"method": "grad-cam", "path": "general", "memory": "slice"}
+    assert exported.content["explain"] == {"method": "grad-cam", "path": "general", "memory": "slice"}
     check_bundle(exported, notebook_model())
 
 
 @pytest.mark.slow
 def test_the_bundle_says_what_is_not_known(exported: Bundle):
-    origin = exported.manifest["origin"]
+    origin = exported.content["origin"]
     assert (origin["statement"], origin["file"], origin["format"]) == (STATEMENT, "Old Model.h5", "hdf5")
     assert origin["told"]["threshold"] == {"value": 0.5, "by": "assumed"}
     assert origin["calibrated"] is False
-    assert (exported.manifest["metrics"], exported.scoring.temperature) == ({}, 1.0)
+    assert (exported.content["metrics"], exported.scoring.temperature) == ({}, 1.0)
     assert exported.input.imported
     card = exported.read("MODEL_CARD.md").decode()
     assert "no evidence of its accuracy is known" in card

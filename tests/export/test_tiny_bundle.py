@@ -38,9 +38,9 @@ def test_both_score_the_same_phantoms_the_same(made: Bundle, tiny_bundle: Path):
 def test_both_hold_the_same_files_and_say_the_same(made: Bundle, tiny_bundle: Path):
     committed = open_bundle(tiny_bundle)
 
-    assert set(committed.manifest["files"]) == set(made.manifest["files"])
-    for key in set(made.manifest) - LEFT_OUT:
-        assert committed.manifest[key] == made.manifest[key], key
+    assert set(committed.content["files"]) == set(made.content["files"])
+    for key in set(made.content) - LEFT_OUT:
+        assert committed.content[key] == made.content[key], key
 
 
 def test_it_is_small_enough_to_be_committed(tiny_bundle: Path):

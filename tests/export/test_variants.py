@@ -113,10 +113,11 @@ def test_benchmarks_hold_what_auto_asks_for(varied):
 
 def test_auto_tells_how_fast_int8_is_and_keeps_fp32(varied):
     def with_figures(milliseconds):
-        listed = json.loads(json.dumps(varied.manifest["variants"]))
+        listed = dict(varied.manifest.variants)
         for precision, spent in milliseconds.items():
-            listed[precision]["benchmark"] = {"provider": "CPUExecutionProvider", "ms_per_slice": {"8": spent}}
-        return replace(varied, manifest={**varied.manifest, "variants": listed})
+            figures = {"provider": "CPUExecutionProvider", "ms_per_slice": {"8": spent}}
+            listed[precision] = replace(listed[precision], benchmark=figures)
+        return replace(varied, manifest=replace(varied.manifest, variants=listed))
 
     kept = Engine(with_figures({"fp32": 2.0, "int8": 1.0}), device="cpu", precision="auto")
     assert kept.precision == "fp32"
@@ -124,6 +125,7 @@ def test_auto_tells_how_fast_int8_is_and_keeps_fp32(varied):
 
 
 def test_a_missing_variant_is_refused(varied):
-    manifest = {**varied.manifest, "variants": {"int8": {**varied.manifest["variants"]["int8"], "cnn": "gone.onnx"}}}
+    gone = replace(varied.manifest.variants["int8"], cnn="gone.onnx")
+    manifest = replace(varied.manifest, variants={"int8": gone})
     with pytest.raises(PrecisionRefused, match="holds no int8"):
         Engine(replace(varied, manifest=manifest), device="cpu", precision="int8")

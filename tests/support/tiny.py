@@ -40,7 +40,7 @@ def write_bundle(out: Path, version: str = "0.0.1") -> Bundle:
     bundle = export_run(out / "run", out, version=version, measure=False)  # so that auto means fp32
     for name in (HEAD, MODEL):
         pack(bundle.path / name)
-    return seal(bundle.path, bundle.manifest)
+    return seal(bundle.path, bundle.content)
 
 
 def pack(path: Path) -> None:

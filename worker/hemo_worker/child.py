@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle, open_bundle
+from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import (
     BrokerError,
     BundleAltered,
@@ -30,7 +31,6 @@ from hemo_core.errors import (
     SinkError,
 )
 from hemo_core.inference.gradcam import Explainer, ExplainerKind, choose_explainer
-from hemo_core.inference.precision import Precision
 from hemo_core.jobs import Claim, JobHeader, JobStore
 from hemo_core.processes import die_with_parent, keep_freed_memory
 from hemo_core.scans.readers import read_scan

@@ -16,8 +16,8 @@ from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from hemo_core import records
+from hemo_core.bundle.manifest import PRECISIONS, Precision
 from hemo_core.errors import HemoError, JobError, all_errors
-from hemo_core.inference.precision import PRECISIONS, Precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hemo_core.bundle import Bundle
-    from hemo_core.inference.precision import Precision
+    from hemo_core.bundle.manifest import Precision
     from hemo_core.inference.session import Device
     from hemo_worker.benchmark import Benchmark
 

@@ -52,7 +52,7 @@ def show(path: Path | None, trusted_keys: tuple[PublicKey, ...], as_json: bool) 
     opened = _open(path)
     if as_json:
         signature = _signature(opened, trusted_keys).to_json()
-        print_json({"path": str(opened.path), "digest": opened.digest, "signature": signature, **opened.manifest})
+        print_json({"path": str(opened.path), "digest": opened.digest, "signature": signature, **opened.content})
         return
     print_fields(f"{opened.name} {opened.version}", _facts(opened, trusted_keys))
 
@@ -70,10 +70,10 @@ def verify(path: Path | None, trusted_keys: tuple[PublicKey, ...], as_json: bool
     signature = _signature(opened, trusted_keys)
     facts = {"name": opened.name, "version": opened.version, "digest": opened.digest, "path": str(opened.path)}
     if as_json:
-        counted = {"verified": True, "files": len(opened.manifest["files"])}
+        counted = {"verified": True, "files": len(opened.manifest.files)}
         print_json({**counted, "signature": signature.to_json(), **facts})
         return
-    title = f"verified: {len(opened.manifest['files'])} files are what was sealed"
+    title = f"verified: {len(opened.manifest.files)} files are what was sealed"
     print_fields(title, {**facts, "signature": signature.in_words()})
 
 
@@ -166,7 +166,7 @@ def _signature(opened: Bundle, trusted: tuple[PublicKey, ...]) -> SignatureState
 
 def _heatmap_rows(opened: Bundle) -> dict[str, str]:
     """A row for each figure about the heat maps that the bundle holds."""
-    found = opened.manifest.get("heatmaps")
+    found = opened.manifest.heatmaps
     if not found:
         return {}
     from hemo_trainer.heatmap_quality.lines import heatmap_lines
@@ -176,7 +176,7 @@ def _heatmap_rows(opened: Bundle) -> dict[str, str]:
 
 def _facts(opened: Bundle, trusted: tuple[PublicKey, ...]) -> dict[str, Any]:
     windows = ", ".join(f"level {window.level:g} width {window.width:g}" for window in opened.input.windows)
-    origin = opened.manifest.get("origin")
+    origin = opened.manifest.origin
     return {
         "path": opened.path,
         "digest": opened.digest,
@@ -186,30 +186,30 @@ def _facts(opened: Bundle, trusted: tuple[PublicKey, ...]) -> dict[str, Any]:
         "threshold": f"{opened.scoring.threshold:.4f} (probability, {'not ' if origin else ''}calibrated)",
         "calibration": f"temperature {opened.scoring.temperature:.4f}",
         **({"origin": f"{origin['file']}; {origin['statement']}"} if origin else {}),
-        "grad-cam": opened.manifest["explain"]["path"],
+        "grad-cam": opened.manifest.explain.path,
         "heat maps": _HEATMAP_CHECK[opened.heatmap_check],
         **_heatmap_rows(opened),
         **variant_rows(opened),
-        "licence": opened.manifest.get("licence", "not stated"),
-        "made from": opened.manifest.get("git_commit") or "unknown commit",
+        "licence": opened.manifest.licence or "not stated",
+        "made from": opened.manifest.git_commit or "unknown commit",
     }
 
 
 def variant_rows(bundle: Bundle) -> dict[str, str]:
-    """A line for each precision that the bundle holds or tells about. Raises BundleSchema."""
+    """A line for each precision that the bundle holds or tells about."""
     from hemo_core.inference.precision import variants
 
     rows: dict[str, str] = {}
     for name, entry in variants(bundle).items():
-        held = bundle.manifest["files"].get(entry.cnn)
+        held = bundle.manifest.files.get(entry.cnn)
         if held is None or not entry.released:
             rows[name] = f"not released: {entry.reason or 'no reason given'}"
             continue
-        rows[name] = ", ".join(["released", f"CNN {held['bytes'] / 1e6:.1f} MB", *_figures(entry.benchmark)])
+        rows[name] = ", ".join(["released", f"CNN {held.bytes / 1e6:.1f} MB", *_figures(entry.benchmark)])
     return rows
 
 
-def _figures(benchmark: Mapping[str, Any]) -> list[str]:
+def _figures(benchmark: Mapping[str, Any] | None) -> list[str]:
     """Speed and memory, as far as they were measured."""
     if not benchmark:
         return []

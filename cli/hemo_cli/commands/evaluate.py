@@ -17,7 +17,7 @@ from hemo_core.errors import NoInput
 from hemo_core.extras import need_extra
 
 if TYPE_CHECKING:
-    from hemo_core.inference.precision import Precision
+    from hemo_core.bundle.manifest import Precision
     from hemo_core.inference.session import Device
     from hemo_trainer.datasets.record import Split
 

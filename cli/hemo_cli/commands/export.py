@@ -55,7 +55,7 @@ def export(
         made = export_run(ready, folder, version=release, name=name, listener=_Progress())
     facts = {"path": str(made.path), "name": made.name, "version": made.version, "digest": made.digest}
     if as_json:
-        print_json({**facts, **{key: made.manifest.get(key) for key in _REPORTED}})
+        print_json({**facts, **{key: made.content.get(key) for key in _REPORTED}})
         return
     _print_table(made)
     print_fields("exported: ONNX answers as Keras does", facts)
@@ -92,7 +92,6 @@ def _print_table(made: Bundle) -> None:
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if not index else "right")
-    manifest: dict[str, Any] = dict(made.manifest)
-    for row in rows(manifest):
+    for row in rows(made.content):
         table.add_row(*(plain(cell) for cell in row))
     out().print(table)

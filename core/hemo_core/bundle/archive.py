@@ -9,14 +9,21 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hemo_core.bundle.keys import PublicKey
-from hemo_core.bundle.manifest import LARGEST_MANIFEST, MANIFEST, SIGNATURE, parse_manifest
+from hemo_core.bundle.manifest import (
+    LARGEST_MANIFEST,
+    MANIFEST,
+    SIGNATURE,
+    Manifest,
+    SealedFile,
+    parse_manifest,
+    read_manifest,
+)
 from hemo_core.bundle.safe_zip import check_archive
 from hemo_core.bundle.sealed import Bundle, open_folder
 from hemo_core.bundle.signatures import LARGEST_SIGNATURE, Signature, check_signature
@@ -99,7 +106,7 @@ class _Packed:
     """
 
     raw: bytes
-    manifest: dict[str, Any]
+    manifest: Manifest
     signed: bytes | None
 
     @property
@@ -119,7 +126,7 @@ def _contents(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
     yield MANIFEST, raw
     if bundle.signature is not None:
         yield SIGNATURE, bundle.signature.to_bytes()
-    for name in sorted(bundle.manifest["files"]):
+    for name in sorted(bundle.manifest.files):
         yield name, bundle.read(name)
 
 
@@ -140,18 +147,20 @@ def _read(archive: zipfile.ZipFile, source: Path, trusted: Sequence[PublicKey]) 
         raise BundleMissing(f"has no {MANIFEST}", path=str(source))
     if len(raw) > LARGEST_MANIFEST:
         raise BundleSchema(f"its {MANIFEST} is too large for a manifest", path=str(source))
-    packed = _Packed(raw, parse_manifest(raw, f"{source}:{MANIFEST}"), _member(archive, SIGNATURE, LARGEST_SIGNATURE))
+    where = f"{source}:{MANIFEST}"
+    manifest = read_manifest(parse_manifest(raw, where), where)
+    packed = _Packed(raw, manifest, _member(archive, SIGNATURE, LARGEST_SIGNATURE))
     signature = None
     if packed.signed is not None:
         if len(packed.signed) > LARGEST_SIGNATURE:
             raise SignatureMalformed(f"its {SIGNATURE} is too large for a signature", path=str(source))
         signature = Signature.from_bytes(packed.signed, f"{source}:{SIGNATURE}")
     check_signature(signature, packed.digest, trusted, str(source))
-    _check_members(archive, packed.manifest["files"], source)
+    _check_members(archive, packed.manifest.files, source)
     return packed
 
 
-def _check_members(archive: zipfile.ZipFile, files: dict[str, Any], source: Path) -> None:
+def _check_members(archive: zipfile.ZipFile, files: Mapping[str, SealedFile], source: Path) -> None:
     there = set(archive.namelist()) - {MANIFEST, SIGNATURE}
     missing, extra = sorted(set(files) - there), sorted(there - set(files))
     if missing:
@@ -160,8 +169,8 @@ def _check_members(archive: zipfile.ZipFile, files: dict[str, Any], source: Path
         raise BundleStowaway(f"holds other files than were sealed: {', '.join(extra)}", path=str(source))
     for name, entry in files.items():
         found = archive.getinfo(name).file_size
-        if found != entry["bytes"]:
-            raise BundleAltered(f"{name} has {found:,} bytes, not the sealed {entry['bytes']:,}", path=str(source))
+        if found != entry.bytes:
+            raise BundleAltered(f"{name} has {found:,} bytes, not the sealed {entry.bytes:,}", path=str(source))
 
 
 def _open_same(folder: Path, packed: _Packed, trusted: Sequence[PublicKey]) -> Bundle:
@@ -177,7 +186,7 @@ def _extract(archive: zipfile.ZipFile, packed: _Packed, folder: Path) -> None:
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as scratch:
         made = Path(scratch) / "bundle"
-        for name in packed.manifest["files"]:
+        for name in packed.manifest.files:
             target = made / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(name) as member, target.open("xb") as file:

@@ -87,7 +87,7 @@ class BundleComparison:
 
 def compare_bundles(before: Bundle, after: Bundle) -> BundleComparison:
     """Compare two opened bundles. Needs neither TensorFlow nor the onnx package."""
-    old, new = current(before.manifest), current(after.manifest)
+    old, new = current(before.content), current(after.content)
     return BundleComparison(
         before=_identity(before),
         after=_identity(after),
@@ -147,7 +147,7 @@ def _files(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Chan
 
 
 def _graphs(before: Bundle, after: Bundle) -> Iterator[GraphChange]:
-    old, new = before.manifest["files"], after.manifest["files"]
+    old, new = before.manifest.files, after.manifest.files
     for name in sorted(set(old) & set(new)):
         if name.endswith(".onnx") and old[name] != new[name]:
             yield _graph(before, after, name)

@@ -1,4 +1,4 @@
-"""``bundle.json``: its one spelling, and what must hold of it before any other file of the bundle is looked at."""
+"""``bundle.json``: its record, its one spelling, and what must hold of it before any other file is looked at."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, get_args
 
-from hemo_core.bundle.contract import with_findings
+from msgspec import Meta
+
+from hemo_core.bundle.contract import InputContract, ScoringContract, with_findings
 from hemo_core.errors import (
     BundleAltered,
     BundleMalformed,
@@ -18,19 +21,97 @@ from hemo_core.errors import (
     BundlePath,
     BundleSchema,
 )
+from hemo_core.records import decode
+
+Precision = Literal["fp32", "fp16", "int8"]
 
 SCHEMA_VERSION, OLDEST_SCHEMA_VERSION = 2, 1
 MANIFEST, SIGNATURE = "bundle.json", "bundle.sig"
 CNN, SEQUENCE, HEAD, MODEL = "cnn.onnx", "sequence.onnx", "head.keras", "model.keras"
 REQUIRED_FILES = (CNN, SEQUENCE, HEAD, MODEL)
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LARGEST_MANIFEST = 4 * 1024 * 1024
 
 SEMANTIC_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:-([0-9A-Za-z.-]+))?")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_FIELDS = ("name", "version", "input", "scoring", "explain", "files", "seal")
 _LONGEST_PART = 255
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """What a file of the bundle must be.
+
+    Attributes:
+        sha256: 64 hex digits.
+        bytes: its length.
+    """
+
+    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    bytes: Annotated[int, Meta(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """How heat maps are made.
+
+    Attributes:
+        path: ``pooled``: the head begins with a global average pool, so that Grad-CAM may take the fast path.
+        memory: ``slice``: each slice is scored by itself, so that no other slice can move its logit.
+    """
+
+    path: Literal["pooled", "general"]
+    method: str = "grad-cam"
+    memory: Literal["scan", "slice"] = "scan"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A bundle's graphs in one precision.
+
+    Attributes:
+        released: its gates passed. What did not pass keeps its entry; its files are not in the bundle.
+        cnn, sequence: files of the bundle. The recurrent half stays float32 in all of them: it takes a fiftieth of the
+            time, and a fused LSTM has no 8-bit form.
+        reason: why it is not released.
+        made: how.
+        gates: what they found, by name.
+        benchmark: what :mod:`hemo_export.variants.speed` measured; None if nobody did.
+    """
+
+    released: bool
+    cnn: str = ""
+    sequence: str = SEQUENCE
+    reason: str = ""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    benchmark: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``bundle.json``, as far as a program reads it. What else stands there is for people.
+
+    Attributes:
+        name, version: what people call the bundle; the version is semantic (semver.org).
+        files: by POSIX path below the bundle's folder.
+        seal: digest of all of the manifest but this field.
+        variants: older bundles have none, and hold fp32 alone.
+        heatmaps: what was measured of the heat maps.
+        origin: where a model came from that was not trained here.
+    """
+
+    name: Annotated[str, Meta(pattern=rf"\A{NAME.pattern}\Z")]
+    version: Annotated[str, Meta(pattern=rf"\A{SEMANTIC_VERSION.pattern}\Z")]
+    input: InputContract
+    scoring: ScoringContract
+    explain: Explain
+    files: Mapping[str, SealedFile]
+    seal: str
+    variants: Mapping[Precision, Variant] = field(default_factory=dict)
+    heatmaps: Any = None
+    origin: Mapping[str, Any] | None = None
+    licence: str | None = None
+    git_commit: str | None = None
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -54,24 +135,36 @@ def current(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_manifest(raw: bytes, where: str) -> dict[str, Any]:
-    """Check the bytes of ``bundle.json`` without touching any other file.
+    """The content of ``bundle.json``, once its spelling and its seal are right. No other file is touched.
 
     Args:
         raw: the bytes.
         where: what to call them in messages.
 
     Raises:
-        BundleSchema, BundleAltered, BundleMissing, BundlePath: see :func:`hemo_core.bundle.open_bundle`.
+        BundleSchema, BundleAltered: see :func:`hemo_core.bundle.open_bundle`.
     """
-    manifest = parse_object(raw, where)
-    _check_version(manifest, where)
+    content = parse_object(raw, where)
+    _check_version(content, where)
     try:
-        genuine = raw == canonical(manifest) and manifest.get("seal") == seal_of(manifest)
+        genuine = raw == canonical(content) and content.get("seal") == seal_of(content)
     except (ValueError, RecursionError) as error:
         raise BundleMalformed(f"holds what JSON cannot: {error}", path=where) from error
     if not genuine:
         raise BundleAltered("its content is not what was sealed", path=where, hint="fetch or export the bundle again")
-    _check_schema(manifest, where)
+    return content
+
+
+def read_manifest(content: Mapping[str, Any], where: str) -> Manifest:
+    """The record in the content of a ``bundle.json`` of any schema version.
+
+    Raises:
+        BundleSchema, BundleMissing, BundlePath: see :func:`hemo_core.bundle.open_bundle`.
+    """
+    manifest = decode(Manifest, with_findings(content), error=BundleSchema, what=MANIFEST, path=where)
+    _check_files(manifest.files, where)
+    if manifest.variants:
+        _check_variants(manifest, where)
     return manifest
 
 
@@ -111,63 +204,27 @@ def _check_version(manifest: Mapping[str, Any], where: str) -> None:
         raise BundleSchema(f"is of the unknown schema {version}", path=where, hint="export the model again")
 
 
-def _check_schema(manifest: Mapping[str, Any], where: str) -> None:
-    absent = [name for name in _FIELDS if name not in manifest]
-    if absent:
-        raise BundleSchema(f"lacks {', '.join(absent)}", path=where)
-    if not (_matches(NAME, manifest["name"]) and _matches(SEMANTIC_VERSION, manifest["version"])):
-        raise BundleSchema("its name or semantic version is malformed", path=where)
-    if not isinstance(manifest["explain"], dict) or manifest["explain"].get("path") not in {"pooled", "general"}:
-        raise BundleSchema("its explain path is neither pooled nor general", path=where)
-    _check_files(manifest["files"], where)
-    if "variants" in manifest:
-        _check_variants(manifest["variants"], manifest["files"], where)
-
-
-def _check_files(files: Any, where: str) -> None:
-    """Each entry is ``relative path → {sha256, bytes}`` and stays inside the folder."""
-    if not isinstance(files, dict):
-        raise BundleSchema("its list of files is malformed", path=where)
-    for name, entry in files.items():
+def _check_files(files: Mapping[str, SealedFile], where: str) -> None:
+    """Each path stays inside the folder."""
+    for name in files:
         above = {str(folder) for folder in PurePosixPath(name).parents}
         if not stays_inside(name) or not above.isdisjoint(files):
             raise BundlePath(f"names a file outside the bundle: {name!r}", path=where)
         if name in {MANIFEST, SIGNATURE}:
             raise BundleSchema(f"seals {name}, which cannot seal itself", path=where)
-        if not isinstance(entry, dict) or type(entry.get("bytes")) is not int or entry["bytes"] < 0:
-            raise BundleSchema(f"its entry for {name} is malformed", path=where)
-        if not _matches(_DIGEST, entry.get("sha256")):
-            raise BundleSchema(f"its digest for {name} is malformed", path=where)
     absent = [name for name in REQUIRED_FILES if name not in files]
     if absent:
         raise BundleMissing(f"seals no {', '.join(absent)}", path=where)
 
 
-def _check_variants(variants: Any, files: Mapping[str, Any], where: str) -> None:
-    """``precision → {cnn, sequence, released, …}``: what is released is sealed, what is not says why."""
-    if not isinstance(variants, dict) or not all(isinstance(entry, dict) for entry in variants.values()):
-        raise BundleSchema("its variants are malformed", path=where)
-    unknown = sorted(set(variants) - set(PRECISIONS))
-    if unknown:
-        raise BundleSchema(f"knows a precision that this version does not: {', '.join(unknown)}", path=where)
-    for name, entry in variants.items():
-        if type(entry.get("released")) is not bool:
-            raise BundleSchema(f"its variant {name} does not say whether it is released", path=where)
-        if not entry["released"]:
-            if not (isinstance(entry.get("reason"), str) and entry["reason"]):
-                raise BundleSchema(f"its variant {name} is not released and does not say why", path=where)
-            continue
-        unsealed = [part for part in ("cnn", "sequence") if not _names_one_of(files, entry.get(part))]
-        if unsealed:
+def _check_variants(manifest: Manifest, where: str) -> None:
+    """What is released is sealed, what is not says why."""
+    for name, entry in manifest.variants.items():
+        if not (entry.released or entry.reason):
+            raise BundleSchema(f"its variant {name} is not released and does not say why", path=where)
+        unsealed = [part for part in ("cnn", "sequence") if getattr(entry, part) not in manifest.files]
+        if entry.released and unsealed:
             raise BundleSchema(f"its variant {name} names no sealed file as {' and '.join(unsealed)}", path=where)
-    base = variants.get(PRECISIONS[0])
-    if base is None or not base["released"] or (base["cnn"], base["sequence"]) != (CNN, SEQUENCE):
-        raise BundleSchema(f"its variant {PRECISIONS[0]} is not {CNN} and {SEQUENCE}", path=where)
-
-
-def _names_one_of(files: Mapping[str, Any], value: Any) -> bool:
-    return isinstance(value, str) and value in files
-
-
-def _matches(pattern: re.Pattern[str], value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+    base = manifest.variants.get("fp32")
+    if base is None or not base.released or (base.cnn, base.sequence) != (CNN, SEQUENCE):
+        raise BundleSchema(f"its variant fp32 is not {CNN} and {SEQUENCE}", path=where)

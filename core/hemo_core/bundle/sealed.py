@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hemo_core.bundle.contract import Contract, HeatmapCheck, InputContract, ScoringContract, with_findings
+from hemo_core.bundle.contract import HeatmapCheck, InputContract, ScoringContract
 from hemo_core.bundle.keras_check import check_keras_file
 from hemo_core.bundle.keys import PublicKey
 from hemo_core.bundle.manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
     SIGNATURE,
+    Manifest,
+    SealedFile,
     canonical,
     current,
     parse_manifest,
+    read_manifest,
     seal_of,
 )
 from hemo_core.bundle.signatures import LARGEST_SIGNATURE, Signature, check_signature
@@ -37,7 +40,7 @@ from hemo_core.errors import (
     BundleUnsafe,
     SignatureMalformed,
 )
-from hemo_core.records import decode
+from hemo_core.records import encode
 
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _BEGINNING = 64 * 1024
@@ -49,29 +52,44 @@ class Bundle:
 
     Attributes:
         path: its folder.
-        name, version: what people call it; the version is semantic (semver.org).
         digest: sha256 of ``bundle.json``, 64 hex digits: names this model and no other.
-        input: what the CNN expects.
-        scoring: how logits become a label.
-        manifest: the whole of ``bundle.json``.
+        manifest: what ``bundle.json`` says to programs.
+        content: all of it.
         signature: the content of ``bundle.sig``; None if the bundle is not signed.
         signed_by: id of the trusted key whose signature was verified; empty if no key was asked for.
     """
 
     path: Path
-    name: str
-    version: str
     digest: str
-    input: InputContract
-    scoring: ScoringContract
-    manifest: Mapping[str, Any]
+    manifest: Manifest
+    content: Mapping[str, Any]
     signature: Signature | None = None
     signed_by: str = ""
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """Semantic version."""
+        return self.manifest.version
+
+    @property
+    def input(self) -> InputContract:
+        """What the CNN expects."""
+        return self.manifest.input
+
+    @property
+    def scoring(self) -> ScoringContract:
+        """How logits become a label."""
+        return self.manifest.scoring
+
+    @property
     def heatmap_check(self) -> HeatmapCheck:
         """Whether the maps passed the randomisation check; a worker draws none that failed it, unless asked."""
-        heatmaps = self.manifest.get("heatmaps")
+        heatmaps = self.manifest.heatmaps
         check = heatmaps.get("randomisation") if isinstance(heatmaps, Mapping) else None
         passed = check.get("passed") if isinstance(check, Mapping) else None
         return "not_measured" if not isinstance(passed, bool) else "passed" if passed else "failed"
@@ -79,12 +97,12 @@ class Bundle:
     @property
     def pooled(self) -> bool:
         """Whether the head begins with a global average pool, so that Grad-CAM may take the fast path."""
-        return bool(self.manifest["explain"]["path"] == "pooled")
+        return self.manifest.explain.path == "pooled"
 
     @property
     def alone(self) -> bool:
         """Whether each slice is scored by itself, so that no other slice can move its logit."""
-        return bool(self.manifest["explain"].get("memory") == "slice")
+        return self.manifest.explain.memory == "slice"
 
     def read(self, name: str) -> bytes:
         """The bytes of a sealed file, verified once more as they are read.
@@ -93,54 +111,50 @@ class Bundle:
             BundleMissing: the bundle has no such file.
             BundleAltered: the file changed since the bundle was opened.
         """
-        if name not in self.manifest["files"]:
+        sealed = self.manifest.files.get(name)
+        if sealed is None:
             raise BundleMissing(f"has no {name}", path=str(self.path))
         data = (self.path / name).read_bytes()
-        _compare(self.path / name, hashlib.sha256(data).hexdigest(), self.manifest["files"][name]["sha256"])
+        _compare(self.path / name, hashlib.sha256(data).hexdigest(), sealed.sha256)
         return data
 
 
-def seal(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
+def seal(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Write ``bundle.json`` with the digest of every file in ``folder``, then open the result.
 
     A signature that lies there is removed: it was about what ``bundle.json`` was before.
 
     Args:
         folder: holds the bundle's files and nothing else.
-        manifest: name, version, input, scoring, explain and whatever else is to be recorded; of any schema version.
+        content: name, version, input, scoring, explain and whatever else is to be recorded; of any schema version.
 
     Raises:
-        BundleError: the folder or the manifest would not open as a bundle, or a file holds a private key.
+        BundleError: the folder or the content would not open as a bundle, or a file holds a private key.
     """
     names = sorted(set(_walk(folder)) - {MANIFEST, SIGNATURE})
     for name in names:
         _refuse_private_key(folder / name)
     files = {name: _describe(folder / name) for name in names}
-    content = {**current(manifest), "files": files}
-    content["seal"] = seal_of(content)
+    sealed = {**current(content), "files": encode(files)}
+    sealed["seal"] = seal_of(sealed)
     (folder / SIGNATURE).unlink(missing_ok=True)
-    (folder / MANIFEST).write_bytes(canonical(content))
+    (folder / MANIFEST).write_bytes(canonical(sealed))
     return open_folder(folder)
 
 
 def open_folder(path: Path, trusted: Sequence[PublicKey] = ()) -> Bundle:
     """Verify a bundle's folder and describe it, see :func:`hemo_core.bundle.open_bundle`."""
     raw = _read_manifest(path)
-    manifest = parse_manifest(raw, str(path / MANIFEST))
+    content = parse_manifest(raw, str(path / MANIFEST))
+    manifest = read_manifest(content, str(path / MANIFEST))
     signature = _read_signature(path)
     digest = hashlib.sha256(raw).hexdigest()
     signed_by = check_signature(signature, digest, trusted, str(path))
-    _verify_files(path, manifest["files"])
-    for name in manifest["files"]:
+    _verify_files(path, manifest.files)
+    for name in manifest.files:
         if name.endswith(".keras"):
             check_keras_file(path / name)
-    inputs, scoring = _contracts(manifest, str(path / MANIFEST))
-    return Bundle(path, manifest["name"], manifest["version"], digest, inputs, scoring, manifest, signature, signed_by)
-
-
-def _contracts(manifest: Mapping[str, Any], where: str) -> tuple[InputContract, ScoringContract]:
-    found = decode(Contract, with_findings(manifest), error=BundleSchema, what="contract", path=where)
-    return found.input, found.scoring
+    return Bundle(path, digest, manifest, content, signature, signed_by)
 
 
 def _read_manifest(folder: Path) -> bytes:
@@ -175,7 +189,7 @@ def _read_plain(path: Path, most: int) -> bytes | None:
         return file.read(most + 1)
 
 
-def _verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+def _verify_files(folder: Path, files: Mapping[str, SealedFile]) -> None:
     there = set(_walk(folder)) - {MANIFEST, SIGNATURE}
     missing, extra = sorted(set(files) - there), sorted(there - set(files))
     if missing:
@@ -184,8 +198,8 @@ def _verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
         raise BundleStowaway(f"files are there that were not sealed: {', '.join(extra)}", path=str(folder))
     for name, entry in files.items():
         found = _describe(folder / name)
-        _compare(folder / name, found["sha256"], entry["sha256"])
-        if found["bytes"] != entry["bytes"]:
+        _compare(folder / name, found.sha256, entry.sha256)
+        if found.bytes != entry.bytes:
             raise BundleSchema(f"states another length than it has: {name}", path=str(folder / MANIFEST))
 
 
@@ -195,9 +209,9 @@ def _compare(path: Path, found: str, sealed: str) -> None:
         raise BundleAltered(f"digest {found[:12]}… is not the sealed {sealed[:12]}…", path=str(path), hint=hint)
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def _describe(path: Path) -> SealedFile:
     with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": os.fstat(file.fileno()).st_size}
+        return SealedFile(hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
 
 
 def _refuse_private_key(path: Path) -> None:

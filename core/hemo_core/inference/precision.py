@@ -8,15 +8,13 @@ its files are not in the bundle.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-from hemo_core.bundle import CNN, SEQUENCE, Bundle
-from hemo_core.errors import BundleSchema, PrecisionRefused
+from hemo_core.bundle import CNN, Bundle
+from hemo_core.bundle.manifest import PRECISIONS, Precision, Variant
+from hemo_core.errors import PrecisionRefused
 
-Precision = Literal["fp32", "fp16", "int8"]
 Wanted = Literal["auto", "fp32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 WANTED: tuple[Wanted, ...] = get_args(Wanted)
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -30,40 +28,13 @@ class Chosen(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class VariantFiles:
-    """A bundle's graphs in one precision.
-
-    Attributes:
-        cnn, sequence: files of the bundle.
-        released: its gates passed.
-        reason: why it is not released.
-        benchmark: what :mod:`hemo_export.variants.speed` measured; empty if nobody did.
-    """
-
-    precision: Precision
-    cnn: str
-    sequence: str
-    released: bool
-    reason: str
-    benchmark: Mapping[str, Any]
+def variants(bundle: Bundle) -> dict[Precision, Variant]:
+    """Every precision that ``bundle.json`` speaks of, fp32 first, whether or not its files are there."""
+    listed: Mapping[Precision, Variant] = {"fp32": Variant(released=True, cnn=CNN), **bundle.manifest.variants}
+    return {name: listed[name] for name in PRECISIONS if name in listed}
 
 
-def variants(bundle: Bundle) -> dict[Precision, VariantFiles]:
-    """Every precision that ``bundle.json`` speaks of, fp32 first, whether or not its files are there.
-
-    Raises:
-        BundleSchema: an entry is malformed.
-    """
-    listed = bundle.manifest.get("variants", {})
-    try:
-        found = {name: _entry(name, listed[name]) for name in PRECISIONS if name in listed}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BundleSchema(f"its list of variants is malformed: {error!r}", path=str(bundle.path)) from error
-    return {"fp32": VariantFiles("fp32", CNN, SEQUENCE, released=True, reason="", benchmark={}), **found}
-
-
-def variant_files(bundle: Bundle, precision: Precision) -> VariantFiles:
+def variant_files(bundle: Bundle, precision: Precision) -> Variant:
     """The graphs of one precision.
 
     Raises:
@@ -71,10 +42,10 @@ def variant_files(bundle: Bundle, precision: Precision) -> VariantFiles:
     """
     known = variants(bundle)
     found = known.get(precision)
-    if found is not None and {found.cnn, found.sequence} <= set(bundle.manifest["files"]):
+    if found is not None and _held(bundle, found):
         return found
     why = f": {found.reason}" if found is not None and found.reason else ""
-    held = ", ".join(name for name, entry in known.items() if entry.cnn in bundle.manifest["files"])
+    held = ", ".join(name for name, entry in known.items() if _held(bundle, entry))
     raise PrecisionRefused(
         f"{bundle.name} {bundle.version} holds no {precision} graphs{why}",
         path=str(bundle.path),
@@ -166,24 +137,18 @@ def _for_cpu(bundle: Bundle) -> Chosen:
 
 def _released(bundle: Bundle, precision: Precision) -> bool:
     found = variants(bundle).get(precision)
-    return found is not None and found.released and {found.cnn, found.sequence} <= set(bundle.manifest["files"])
+    return found is not None and found.released and _held(bundle, found)
 
 
-def _milliseconds(benchmark: Mapping[str, Any]) -> dict[str, float]:
+def _held(bundle: Bundle, entry: Variant) -> bool:
+    return {entry.cnn, entry.sequence} <= bundle.manifest.files.keys()
+
+
+def _milliseconds(benchmark: Mapping[str, Any] | None) -> dict[str, float]:
     """Milliseconds a slice by batch size; empty unless they are a CPU's and all more than nothing."""
     try:
+        benchmark = benchmark or {}
         found = {str(batch): float(value) for batch, value in benchmark["ms_per_slice"].items()}
         return found if benchmark["provider"] == CPU and all(value > 0 for value in found.values()) else {}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
-
-
-def _entry(precision: Precision, entry: Mapping[str, Any]) -> VariantFiles:
-    return VariantFiles(
-        precision,
-        cast("str", entry["cnn"]),
-        cast("str", entry.get("sequence", SEQUENCE)),
-        released=entry.get("released") is True,
-        reason=str(entry.get("reason", "")),
-        benchmark=entry.get("benchmark") or {},
-    )

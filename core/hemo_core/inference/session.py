@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from hemo_core.bundle import CNN, Bundle
 from hemo_core.bundle.contract import Contract, with_findings
+from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import BundleAltered, BundleSchema, DeviceError, MissingExtra, NonFinite, ScoringFailed
-from hemo_core.inference.precision import CPU, CUDA, Chosen, Precision, Wanted, choose_precision, variant_files
+from hemo_core.inference.precision import CPU, CUDA, Chosen, Wanted, choose_precision, variant_files
 from hemo_core.inference.scoring import require_finite
 from hemo_core.records import decode, encode, loads
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from hemo_core import records
+from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import HemoError, JobError, JobNotFound
-from hemo_core.inference.precision import Precision
 from hemo_core.jobs import layout
 
 Priority = Literal["high", "normal", "low"]

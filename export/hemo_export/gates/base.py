@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle
+from hemo_core.bundle.manifest import Precision, Variant
 from hemo_core.inference.gradcam import Explainer
-from hemo_core.inference.precision import Precision, VariantFiles, variant_files
+from hemo_core.inference.precision import variant_files
 from hemo_core.inference.session import Device, Engine
 from hemo_export.parity.reference import KerasModel
 from hemo_export.parity.task_answers import OnnxModel, Respondent
@@ -102,7 +103,7 @@ class GateContext:
     threads: int | None = None
 
     @property
-    def files(self) -> VariantFiles:
+    def files(self) -> Variant:
         """The graphs that are judged."""
         return variant_files(self.bundle, self.precision)
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import MANIFEST, Bundle, seal
-from hemo_core.inference.precision import Precision
+from hemo_core.bundle.manifest import Precision
 from hemo_export.gates.base import GateResult, Reproduction
 
 RESULTS, UNSEALED = "gates.json", "unsealed.json"

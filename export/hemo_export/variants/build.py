@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from hemo_core.bundle import CNN, SEQUENCE
 from hemo_core.bundle.contract import InputContract
+from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import BundleSchema, ExportError
-from hemo_core.inference.precision import Precision
 from hemo_core.inference.session import CONTRACT_KEY, carried_contract
 from hemo_export.parity.phantom_inputs import phantom_slices
 from hemo_export.variants.quantise import to_half, to_int8

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     import numpy as np
 
     from hemo_core.bundle import open_bundle
-    from hemo_core.inference.precision import Precision
+    from hemo_core.bundle.manifest import Precision
     from hemo_core.inference.session import Device, Engine
 
     path, precision, device, batch = arguments

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle
+from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import ExportError
-from hemo_core.inference.precision import Precision
 from hemo_core.inference.session import Device, Engine
 
 Float: TypeAlias = npt.NDArray[np.float32]

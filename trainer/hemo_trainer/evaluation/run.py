@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle, open_bundle
+from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import PatientLeak
-from hemo_core.inference.precision import Precision
 from hemo_core.inference.session import Device, Engine
 from hemo_trainer.data.leaks import LeakCheck, refuse_training_data
 from hemo_trainer.datasets.record import Split
@@ -111,7 +111,7 @@ def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan
         refuse_travelling(out)
     bundle = open_bundle(bundle_path)
     data = open_labelled(data_path, bundle.input, cache, plan.side)
-    check = refuse_training_data(bundle.manifest, data.records, data.pixels_of)
+    check = refuse_training_data(bundle.content, data.records, data.pixels_of)
     engines = [Engine(bundle, device=plan.device, precision=precision) for precision in plan.precisions]
     scored = [list(predict_series(BundleSliceModel(engine), data.series, data.pixels_of)) for engine in engines]
     heatmaps, examples = _heatmaps(bundle, data, plan)
@@ -156,10 +156,10 @@ def _about(bundle: Bundle, data: Labelled, check: LeakCheck, engine: Engine, dat
     compared = f"{check.patients} patients and {check.pictures} pictures of the training: none in common"
     return About(
         title=f"{bundle.name} {bundle.version} on {where}",
-        protocol=protocol_of(bundle.manifest, data, check),
+        protocol=protocol_of(bundle.content, data, check),
         command=plan.command,
         model={"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
-        manifest=bundle.manifest,
+        manifest=bundle.content,
         data={
             "name": data_path.name,
             "side": data.side or "all",
@@ -175,7 +175,7 @@ def _about(bundle: Bundle, data: Labelled, check: LeakCheck, engine: Engine, dat
 def _heatmaps(bundle: Bundle, data: Labelled, plan: Plan) -> tuple[Mapping[str, Any] | None, dict[str, bytes]]:
     """Measured now, with a picture of the best and the worst, or as the bundle records it."""
     if not plan.heatmaps:
-        return bundle.manifest.get("heatmaps"), {}
+        return bundle.manifest.heatmaps, {}
     found = measure_bundle(bundle, data.series, data.pixels_of, device=plan.device)
     if not plan.cases or "pointing_game" not in found:
         return found, {}
