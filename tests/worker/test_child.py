@@ -1,56 +1,42 @@
-"""What a worker's child does when its model does not load, and which jobs it refuses."""
+"""What a worker's child does with the troubles of a job, without a model."""
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
 
-from hemo_core.errors import BundleSchema, DeviceError, JobError, ScoringFailed
-from hemo_core.jobs import JobOptions
-from hemo_worker import child
-from hemo_worker.child import check_outputs, load_explainer, start_child
-from hemo_worker.settings import WorkerSettings
-
-FEATURES = np.zeros((1, 2, 2, 3), np.float32)
+from hemo_core.errors import JobError
+from hemo_worker.child import Child
 
 
-@pytest.mark.parametrize(
-    "problem",
-    [ImportError("libcudart.so.12"), RuntimeError("no CPU kernels"), OSError("I/O error"), ScoringFailed("NaN")],
-)
-def test_an_explainer_that_does_not_load_stops_the_worker_with_the_cause(monkeypatch, problem):
-    def load(*_):
-        raise problem
-
-    told = []
-    monkeypatch.setattr(child, "choose_explainer", lambda _: ("tf", "as asked"))
-    monkeypatch.setattr(child, "_explainer", load)
-    explainer = load_explainer(None, WorkerSettings(""), FEATURES, told.append)
-    with pytest.raises(DeviceError, match=str(problem)):
-        explainer()
-    assert [(type(failure), str(problem) in failure.message) for failure in told] == [(DeviceError, True)]
+def child(header: Any) -> Any:
+    """A child whose broker answers so, and what it tells whoever watches."""
+    told: list[str] = []
+    store = SimpleNamespace(header=header, note=lambda job, text: told.append(f"{job}: {text}"))
+    bare = Child.__new__(Child)
+    bare.pid = os.getpid()
+    bare.shared = SimpleNamespace(stopping=lambda: False)
+    bare.tools = SimpleNamespace(store=store)
+    return bare, told
 
 
-@pytest.mark.parametrize(
-    ("problem", "code"),
-    [(OSError("I/O error"), "device_unavailable"), (BundleSchema("no sequence"), "bundle_schema")],
-)
-def test_a_child_whose_model_does_not_load_stops_the_worker(monkeypatch, problem, code):
-    def load(*_, **__):
-        raise problem
+def test_a_malformed_job_is_told_and_left_alone() -> None:
+    def header(_: str) -> None:
+        raise JobError("malformed job header: expected `int`, got `str` - at `$.total`")
 
-    told = []
-    for name in ("die_with_parent", "keep_freed_memory", "_check_unchanged"):
-        monkeypatch.setattr(child, name, lambda *_: None)
-    monkeypatch.setattr(child.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(child, "Child", load)
-    assert start_child(WorkerSettings(""), SimpleNamespace(fail=told.append), None) is None
-    assert [failure.code for failure in told] == [code]
+    worker, told = child(header)
+    worker.handle("night", 0)
+    assert told == ["night: malformed job header: expected `int`, got `str` - at `$.total`"]
 
 
-def test_a_job_that_asks_for_an_unknown_output_is_refused():
-    check_outputs(SimpleNamespace(job="j", options=JobOptions()))
-    with pytest.raises(JobError, match="asks for the output dicom-sr; this worker writes pictures, page, report"):
-        check_outputs(SimpleNamespace(job="j", options=JobOptions(outputs=("report", "dicom-sr"))))
+def test_what_nobody_foresaw_is_told_too() -> None:
+    def header(_: str) -> None:
+        raise TypeError("NoneType")
+
+    worker, told = child(header)
+    with pytest.raises(TypeError):
+        worker.handle("night", 0)
+    assert told == ["night: unforeseen TypeError, see the worker's log: NoneType"]

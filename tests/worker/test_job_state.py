@@ -11,6 +11,7 @@ from jobsite import eventually
 
 from hemo_core.errors import BrokerError, BrokerInsecure, JobError, JobExists, JobNotFound, NoInput, SinkError
 from hemo_core.jobs import JobRows, JobStore, cancel, read_job_header, resume, retry_failed, submit
+from hemo_core.jobs.layout import report_path
 from hemo_core.jobs.private_broker import PrivateBroker, running_url
 from hemo_core.jobs.queue import celery_url, check_url, queue_depth, queue_keys, queued_chunks, redis_url
 from hemo_core.scans.scan import ScanRef
@@ -185,14 +186,15 @@ def test_a_job_is_rebuilt_from_its_reports_when_the_broker_forgot_it(store, job,
 
     everything = list(refs(10))
     workshop.write(tmp_path / job, failed_report(everything[2], Truncated("short")), {})
-    torn = tmp_path / job / "scans" / everything[3].scan_id
-    torn.mkdir(parents=True)
-    (torn / "report.json").write_text('{"outcome": "sco')
+    for row, text in ((3, '{"outcome": "sco'), (4, '{"outcome": "scored", "probability": "high"}')):
+        spoiled = report_path(tmp_path / job, everything[row].scan_id)
+        spoiled.parent.mkdir(parents=True)
+        spoiled.write_text(text)
     store.client.flushall()
     with pytest.raises(JobNotFound):
         store.progress(job)
     assert resume(store, tmp_path / job) == 9
-    assert (store.ending(job, 2), store.ending(job, 3)) == ("failed", None)
+    assert [store.ending(job, row) for row in (2, 3, 4)] == ["failed", None, None]
     assert sorted(queued_chunks(store.client, Digest.digest)) == [(job, 0), (job, 4), (job, 8)]
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +77,59 @@ def test_summarising_again_changes_nothing(job):
 def test_a_torn_report_is_a_failed_row_and_stops_nothing(job):
     (job / "scans" / "0000000000000000" / "report.json").write_bytes(b'{"schema"')
     assert summarise(job).outcomes["failed"] == 2
+    assert table(job)[0]["code"] == "report_invalid"
+
+
+def spoiled(content: object) -> Iterator[object]:
+    """The content with each of its values, one after another, missing or of another type."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            rest = {other: kept for other, kept in content.items() if other != name}
+            yield rest
+            yield from ({**rest, name: wrong} for wrong in (None, "high", -7, 1e300, [], {}, True, [[]]))
+            yield from ({**rest, name: made} for made in spoiled(value))
+    elif isinstance(content, list) and content:
+        yield from ([made, *content[1:]] for made in spoiled(content[0]))
+
+
+def test_whatever_is_wrong_in_a_report_the_summary_is_written_and_only_that_row_fails(tmp_path, workshop):
+    good = workshop.scored(workshop.ref(), [-3, 4, 4, -3], [1])
+    reports = list(spoiled(json.loads(dump_report(good))))
+    refs = [workshop.ref(number) for number in range(len(reports) + 1)]
+    folder = workshop.job(tmp_path / "job", refs)
+    workshop.write(folder, good, {"slice-002.png": b"png"})
+    for ref, report in zip(refs[1:], reports, strict=True):
+        (folder / "scans" / ref.scan_id).mkdir()
+        (folder / "scans" / ref.scan_id / "report.json").write_text(json.dumps(report))
+    found = summarise(folder)
+    assert found.total == len(refs)
+    assert found.codes["report_invalid"] > len(reports) // 2
+    assert set(found.outcomes) <= {"scored", "failed", "rejected"}
+    assert table(folder)[0]["outcome"] == "scored"
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"probability": "high"}, "failed"),
+        ({"slices": None}, "failed"),
+        ({"scan": []}, "failed"),
+        ({"added_by_a_newer_version": {"a": 1}}, "scored"),
+    ],
+)
+def test_a_report_of_wrong_type_is_a_failed_row_and_one_of_a_newer_version_is_none(job, change, outcome):
+    path = job / "scans" / "0000000000000000" / "report.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
+    summarise(job)
+    row = table(job)[0]
+    assert (row["outcome"], row["code"]) == (outcome, "report_invalid" if outcome == "failed" else "")
+
+
+def test_a_folder_in_a_reports_place_is_a_failed_row(job):
+    path = job / "scans" / "0000000000000000" / "report.json"
+    path.unlink()
+    path.mkdir()
+    summarise(job)
     assert table(job)[0]["code"] == "report_invalid"
 
 

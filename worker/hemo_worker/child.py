@@ -117,6 +117,9 @@ class Child:
             _LOG.error("the worker stops: %s", problem)
             self._note(job, problem)
             self.shared.fail(problem)
+        except Exception as problem:
+            self._note(job, JobError(f"unforeseen {type(problem).__name__}, see the worker's log: {problem}"))
+            raise
 
     def _work(self, header: JobHeader, folder: Path, first: int) -> None:
         store, owner, lease_s = self.tools.store, self.tools.owner, self.settings.lease_s

@@ -54,6 +54,8 @@ def read_report(job_dir: Path, scan_id: str) -> Report | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as problem:
+        raise ReportInvalid(f"cannot be read: {problem.strerror}", path=str(path)) from problem
     try:
         return load_report(data)
     except ReportInvalid as problem:
