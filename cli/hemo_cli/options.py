@@ -24,38 +24,12 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help=text)(command)
 
 
-def config_option(command: Command) -> Command:
-    """``--config``: the TOML file of a training run."""
-    path = click.Path(path_type=Path, exists=True, dir_okay=False)
-    text = "TOML file that names the data and every hyper-parameter."
-    return click.option("--config", required=True, type=path, help=text)(command)
-
-
-def cache_option(command: Command) -> Command:
-    """``--cache``: where training keeps preprocessed slices."""
-    text = "Folder for preprocessed slices."
-    return click.option("--cache", type=OutputFolder(), show_default="OUT/cache", help=text)(command)
-
-
 def folder_option(
     text: str, default: Path | None = None, default_text: str | None = None
 ) -> Callable[[Command], Command]:
     """``--out`` of a command that makes no job: the argument ``folder``."""
     shown: str | bool = default_text or default is not None
     return click.option("--out", "folder", type=OutputFolder(), default=default, show_default=shown, help=text)
-
-
-def jobs_option(command: Command) -> Command:
-    """``--jobs``: how many folds are fitted at a time."""
-    count = click.IntRange(min=1)
-    return click.option("--jobs", type=count, default=1, show_default=True, help="Folds at a time.")(command)
-
-
-def pretrained_option(command: Command) -> Command:
-    """``--pretrained``: weights of a first phase, so that it is not done again."""
-    path = click.Path(path_type=Path, exists=True, dir_okay=False)
-    text = "Weights of the first phase, from an earlier run with the same configuration."
-    return click.option("--pretrained", type=path, help=text)(command)
 
 
 def bundle_argument(command: Command) -> Command:

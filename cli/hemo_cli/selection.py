@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class Selection:
     """How a path is searched.
 
     Attributes:
@@ -47,8 +47,8 @@ class Intake:
         )
 
 
-def intake_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options and hand them over as one argument ``intake``."""
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options and hand them over as one argument ``selection``."""
 
     @wraps(command)
     def wrapped(
@@ -60,8 +60,8 @@ def intake_options(command: Callable[..., Any]) -> Callable[..., Any]:
         rules: Path | None,
         **kwargs: Any,
     ) -> Any:
-        intake = Intake(group == "folder", all_series, frozenset(override), allow_implausible, rules)
-        return command(*args, intake=intake, **kwargs)
+        selection = Selection(group == "folder", all_series, frozenset(override), allow_implausible, rules)
+        return command(*args, selection=selection, **kwargs)
 
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)

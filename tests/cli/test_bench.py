@@ -30,6 +30,7 @@ def test_the_three_ways_are_timed_in_turns(hemo, tiny_bundle, tmp_path):
     assert {"read", "preprocess", "cnn", "sequence", "gradcam", "write"} <= set(found["stage_ms"])
 
 
+@pytest.mark.tensorflow
 def test_nothing_to_score_is_said(hemo, tiny_bundle, tmp_path):
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans" / "broken.dcm").write_bytes(b"")

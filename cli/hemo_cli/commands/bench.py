@@ -63,6 +63,7 @@ def bench(
     few_threads()  # as in a worker's child, before the libraries that read it are imported
     keep_freed_memory()
     from hemo_core.bundle import open_bundle, released_bundle
+    from hemo_core.phantoms.demo import write_heads
     from hemo_worker.benchmark import benchmark
 
     opened = open_bundle(bundle or released_bundle())
@@ -70,7 +71,10 @@ def bench(
         _bench_precisions(opened, precisions, device, as_json=as_json)
         return
     with tempfile.TemporaryDirectory(prefix="hemo-bench-") as scratch:
-        folder = scans or _phantoms(Path(scratch) / "phantoms", phantoms)
+        folder = scans or Path(scratch) / "phantoms"
+        if scans is None:
+            err().print(f"[dim]drawing {phantoms} phantoms[/]")
+            write_heads(folder, phantoms)
         found = benchmark(opened, folder, Path(scratch), device=device, rounds=rounds)
     if as_json:
         print_json(found.to_json())
@@ -108,17 +112,6 @@ def _show_precisions(found: Mapping[Precision, Mapping[str, Any]]) -> None:
         )
         table.add_row(precision, *times, str(figures["peak_mebibytes"]))
     out().print(table)
-
-
-def _phantoms(folder: Path, count: int) -> Path:
-    """DICOM series of synthetic heads, every other one with blood."""
-    from hemo_core.phantoms import PhantomSpec, make_phantom, write_dicom
-
-    err().print(f"[dim]drawing {count} phantoms[/]")
-    for seed in range(count):
-        spec = PhantomSpec(seed, bleed="none" if seed % 2 else "intraparenchymal", bleed_size=0.9, detail="fast")
-        write_dicom(make_phantom(spec), folder / f"{seed:03d}")
-    return folder
 
 
 def _show(found: Benchmark) -> None:

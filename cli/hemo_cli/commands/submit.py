@@ -32,7 +32,7 @@ from hemo_cli.options import (
     trusted_option,
 )
 from hemo_cli.progress import follow
-from hemo_cli.selection import Intake, intake_options
+from hemo_cli.selection import Selection, selection_options
 from hemo_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @device_option
 @precision_option
 @explainer_option
-@intake_options
+@selection_options
 @overlays_option
 @outputs_option
 @click.option("--max-overlays", type=click.IntRange(min=0), default=8, show_default=True, help="Heat maps a scan.")
@@ -72,7 +72,7 @@ def submit(
     device: str,
     precision: Wanted,
     explainer: str,
-    intake: Intake,
+    selection: Selection,
     overlays: str,
     no_explain: bool,
     outputs: tuple[str, ...],
@@ -100,7 +100,7 @@ def submit(
     submission = prepare_submission(
         path,
         out,
-        intake.discover,
+        selection.discover,
         job=job,
         roots=roots,
         bundle=bundle,
@@ -109,7 +109,7 @@ def submit(
             explain=drawing != "never",
             unverified_overlays=drawing == "always",
             max_overlays=max_overlays,
-            allow_implausible=intake.allow_implausible,
+            allow_implausible=selection.allow_implausible,
             precision=demanded(precision),
             outputs=outputs or DEFAULT_OUTPUTS,
         ),

@@ -1,19 +1,43 @@
-"""``hemo-batch train``: fit a model on your own data."""
+"""``hemo-batch train``, ``crossval``, ``learning-curve``, ``leakage``: a model of your own, and how far to trust it.
+
+Each takes a configuration and fills a folder; the work is in :mod:`hemo_trainer.runs`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hemo_cli.console import interval_text, print_fields, print_json
-from hemo_cli.options import cache_option, config_option, folder_option, jobs_option, json_option, pretrained_option
+from hemo_cli.kinds import OutputFolder
+from hemo_cli.options import folder_option, json_option
+from hemo_cli.settings import Command
 from hemo_core.extras import need_extra
+
+_SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+_config_option = click.option(
+    "--config", required=True, type=_FILE, help="TOML file that names the data and every hyper-parameter."
+)
+_cache_option = click.option(
+    "--cache", type=OutputFolder(), show_default="OUT/cache", help="Folder for preprocessed slices."
+)
+_jobs_option = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Folds at a time.")
+_pretrained_option = click.option(
+    "--pretrained", type=_FILE, help="Weights of the first phase, from an earlier run with the same configuration."
+)
+
+
+def _folds_option(default: int, text: str) -> Callable[[Command], Command]:
+    return click.option("--folds", type=click.IntRange(min=3), default=default, show_default=True, help=text)
 
 
 @click.command()
-@config_option
+@_config_option
 @folder_option("Run folder.", default_text="runs/NAME")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
 @click.option("--finish", is_flag=True, help="With --resume: train no further, finish with the best epoch so far.")
@@ -24,7 +48,7 @@ from hemo_core.extras import need_extra
     help="Folder of `crossval` with the same configuration: fit to train and val patients; calibration, threshold "
     "and figures come from its out-of-fold predictions.",
 )
-@cache_option
+@_cache_option
 @json_option
 def train(
     config: Path,
@@ -57,13 +81,10 @@ def train(
     print_fields("trained", {"run": run, "card": run / "MODEL_CARD.md", "next": f"hemo-batch export {run}"})
 
 
-_SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
-
-
 @click.command()
-@config_option
+@_config_option
 @folder_option("Folder for the folds and the figures.", default_text="runs/NAME-crossval")
-@click.option("--folds", type=click.IntRange(min=3), default=5, show_default=True, help="How many models are fitted.")
+@_folds_option(5, "How many models are fitted.")
 @click.option(
     "--sides",
     type=click.Choice(list(_SIDES)),
@@ -71,10 +92,10 @@ _SIDES = {"train,val": ("train", "val"), "all": ("train", "val", "test")}
     show_default=True,
     help="Whose patients are dealt out. Choose a configuration without the test patients; `all` is for the last run.",
 )
-@jobs_option
+@_jobs_option
 @click.option("--ablate", is_flag=True, help="Also score the CNN alone, LSTM, GRU, both, and both on shuffled slices.")
-@pretrained_option
-@cache_option
+@_pretrained_option
+@_cache_option
 @json_option
 def crossval(
     config: Path,
@@ -92,11 +113,11 @@ def crossval(
     from hemo_trainer.runs.crossval import cross_validate
     from hemo_trainer.runs.out_of_fold import summarise
 
-    place = folder or Path("runs") / f"{config.stem}-crossval"
-    slices = cache or place / "cache"
+    folder = folder or Path("runs") / f"{config.stem}-crossval"
+    slices = cache or folder / "cache"
     cross_validate(
         config,
-        place,
+        folder,
         cache=slices,
         folds=folds,
         sides=_SIDES[sides],  # type: ignore[arg-type]
@@ -104,24 +125,15 @@ def crossval(
         ablate=ablate,
         pretrained=pretrained,
     )
-    found = summarise(config, place, cache=slices)
+    found = summarise(config, folder, cache=slices)
     if as_json:
         print_json(found)
         return
-    print_fields(f"{folds} folds, AUC out of fold", {"folder": place, **_lines(found)})
-
-
-def _lines(found: dict[str, Any]) -> dict[str, str]:
-    """A line for each figure and for each difference."""
-    rows: dict[str, str] = {}
-    for where, kinds in found["figures"].items():
-        rows |= {f"{where}, {kind}": interval_text(figure) for kind, figure in kinds.items()}
-        rows |= {f"{where}, {kind}": interval_text(one) for kind, one in found["differences"][where].items()}
-    return rows
+    print_fields(f"{folds} folds, AUC out of fold", {"folder": folder, **_out_of_fold_rows(found)})
 
 
 @click.command("learning-curve")
-@config_option
+@_config_option
 @folder_option("Folder for the folds, the figures and the plot.", Path("runs/learning-curve"))
 @click.option(
     "--share",
@@ -132,10 +144,10 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     show_default=True,
     help="Of the patients that a fold may train on; may be repeated.",
 )
-@click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Models for each share.")
-@jobs_option
-@pretrained_option
-@cache_option
+@_folds_option(3, "Models for each share.")
+@_jobs_option
+@_pretrained_option
+@_cache_option
 @json_option
 def learning_curve(
     config: Path,
@@ -166,10 +178,10 @@ def learning_curve(
 
 
 @click.command()
-@config_option
+@_config_option
 @folder_option("Folder for the figures and the plot.", Path("runs/leakage"))
-@click.option("--folds", type=click.IntRange(min=3), default=3, show_default=True, help="Folds of either kind.")
-@cache_option
+@_folds_option(3, "Folds of either kind.")
+@_cache_option
 @json_option
 def leakage(config: Path, folder: Path, folds: int, cache: Path | None, as_json: bool) -> None:
     """Score one configuration under a random split of slices and under a split by patient."""
@@ -182,3 +194,12 @@ def leakage(config: Path, folder: Path, folds: int, cache: Path | None, as_json:
         return
     rows = {f"{kind}, {name}": interval_text(one[name]) for kind, one in found.items() for name in ("auc", "accuracy")}
     print_fields("the same network, two ways to split", {**rows, "plot": folder / "leakage.png"})
+
+
+def _out_of_fold_rows(found: dict[str, Any]) -> dict[str, str]:
+    """A line for each figure and for each difference."""
+    rows: dict[str, str] = {}
+    for where, kinds in found["figures"].items():
+        rows |= {f"{where}, {kind}": interval_text(figure) for kind, figure in kinds.items()}
+        rows |= {f"{where}, {kind}": interval_text(one) for kind, one in found["differences"][where].items()}
+    return rows

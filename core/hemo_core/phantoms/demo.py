@@ -1,9 +1,9 @@
-"""A small hospital: one folder with a bit of everything, and its truth."""
+"""A small hospital: one folder with a bit of everything, and its truth; and many heads quickly."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -34,6 +34,23 @@ class DemoScan:
     expected: Expected
     spec: PhantomSpec | None
     blood_slices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TruthComparison:
+    """Demo scans against their truth.
+
+    Attributes:
+        scored: scans that were to be scored and were.
+        agree: of those, scans whose label is the truth; whatever is not ``no_finding`` counts as positive.
+        differ: scans whose label is not the truth, in words.
+        unexpected: scans whose outcome is not the expected one, ``path: expected → got``.
+    """
+
+    scored: int
+    agree: int
+    differ: tuple[str, ...]
+    unexpected: tuple[str, ...]
 
 
 _SERIES: tuple[tuple[str, PhantomSpec, DicomOptions], ...] = (
@@ -75,6 +92,30 @@ def write_demo(folder: Path, *, rows: int = 512) -> list[DemoScan]:
         rows_out.writerow(("path", "expected", "bleed", "mimic", "seed", "blood_slices"))
         rows_out.writerows(_truth_row(scan) for scan in scans)
     return scans
+
+
+def compare_with_truth(folder: Path, found: Mapping[str, tuple[str, str | None]]) -> TruthComparison:
+    """Compare outcome and label of each path with the truth that :func:`write_demo` left in the folder."""
+    scored, differ, unexpected = 0, [], []
+    with (folder / TRUTH_FILE).open(encoding="utf-8", newline="") as stream:
+        for truth in csv.DictReader(stream):
+            path, expected = truth["path"], truth["expected"]
+            wanted = expected if expected in ("rejected", "failed") else "scored"
+            outcome, label = found.get(path, ("no row", None))
+            if outcome != wanted:
+                unexpected.append(f"{path}: expected {wanted}, got {outcome}")
+            elif wanted == "scored":
+                scored += 1
+                if (label == "no_finding") != (expected == "no_finding"):
+                    differ.append(f"{path}: truth {expected}, the model says {label}")
+    return TruthComparison(scored, scored - len(differ), tuple(differ), tuple(unexpected))
+
+
+def write_heads(folder: Path, count: int) -> None:
+    """Write DICOM series of synthetic heads, every other one with blood, quickly."""
+    for seed in range(count):
+        spec = PhantomSpec(seed, bleed="none" if seed % 2 else "intraparenchymal", bleed_size=0.9, detail="fast")
+        write_dicom(make_phantom(spec), folder / f"{seed:03d}")
 
 
 def _write_series(folder: Path, rows: int) -> Iterator[DemoScan]:

@@ -1,19 +1,24 @@
-"""Everything that reading finds out about one scan, for people: what ``hemo-batch inspect`` prints."""
+"""What would become of each scan, and what reading finds out about it: what ``hemo-batch inspect`` prints."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hemo_core.errors import ScanError
 from hemo_core.scans.readers import read_scan
 from hemo_core.scans.readers.safe_open import open_below
-from hemo_core.scans.scan import Cause, Geometry, Scan, ScanRef, encode_row
+from hemo_core.scans.scan import Cause, Scan, ScanRef
+
+if TYPE_CHECKING:
+    from hemo_core.scans.discover import Discovery
+
+Would = Literal["score", "reject", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,52 +45,48 @@ class FileDescription:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """A scan as discovery and the reader see it; ``error`` where it cannot be read or does not look like a head CT."""
+class ScanOutlook:
+    """What a job would do with one scan, and what the scan is.
 
-    ref: ScanRef
-    files: tuple[FileDescription, ...]
-    slices: int | None = None
-    units: str | None = None
-    geometry: Geometry | None = None
+    Attributes:
+        would: be scored, rejected (readable, but not a series for the model) or failed (cannot be read).
+        slices: number of source slices.
+        order_from: what the order of the slices was derived from.
+        slice_spacing_mm, tilt_deg: geometry; None where the format has none.
+        code, reason: why it would not be scored.
+        files: each file by itself, with the digest of its decoded pixels; None unless asked for.
+        why: the rules that fired on its series, as ``code: field: rule``; None unless asked for.
+    """
+
+    scan_id: str
+    path: str
+    kind: str
+    would: Would
+    slices: int
+    order_from: str | None = None
+    slice_spacing_mm: float | None = None
+    tilt_deg: float | None = None
     quality: tuple[str, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)
-    error: Cause | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "scan": encode_row(self.ref),
-            "files": [asdict(one) for one in self.files],
-            "slices": self.slices,
-            "units": self.units,
-            "geometry": None if self.geometry is None else asdict(self.geometry),
-            "quality": list(self.quality),
-            "notes": dict(self.notes),
-            "error": None if self.error is None else asdict(self.error),
-        }
+    code: str | None = None
+    reason: str | None = None
+    duplicate_of: str | None = None
+    files: tuple[FileDescription, ...] | None = None
+    why: tuple[str, ...] | None = None
 
 
-def describe(ref: ScanRef, mount: Path) -> Description:
-    """Read a scan and say what was found. Bad input gives a description with ``error``; nothing is scored.
+def outlooks(
+    discovery: Discovery, *, allow_implausible: bool = False, with_files: bool = False, with_why: bool = False
+) -> Iterator[ScanOutlook]:
+    """Read every scan that was discovered and say what would become of it; nothing is scored.
 
     Raises:
         RootNotMounted: the mount is absent or empty.
     """
-    try:
-        scan = read_scan(ref, mount)
-    except ScanError as error:
-        problem = Cause(error.code, error.message)
-        return Description(ref, describe_files(ref, mount, None), quality=ref.quality, error=problem)
-    return Description(
-        ref,
-        describe_files(ref, mount, scan),
-        len(scan.slices),
-        scan.units,
-        scan.geometry,
-        tuple(dict.fromkeys((*ref.quality, *scan.quality))),
-        scan.notes,
-    )
+    for ref in discovery:
+        why = tuple(f"{rule.code or 'for it'}: {rule.in_words()}" for rule in discovery.why)
+        outlook, scan = _outlook(ref, discovery.mount, allow_implausible=allow_implausible)
+        files = describe_files(ref, discovery.mount, scan) if with_files else None
+        yield replace(outlook, files=files, why=why if with_why else None)
 
 
 def describe_files(ref: ScanRef, mount: Path, scan: Scan | None) -> tuple[FileDescription, ...]:
@@ -106,6 +107,34 @@ def decoded_pixels_sha256(mount: Path, path: str) -> str:
 
     file = load_file(mount, path)
     return _stored_digest(file)
+
+
+def _outlook(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> tuple[ScanOutlook, Scan | None]:
+    bare = ScanOutlook(
+        ref.scan_id, ref.path, ref.kind, "fail", len(ref.files), quality=ref.quality, duplicate_of=ref.duplicate_of
+    )
+    if ref.failure is not None:
+        return replace(bare, code=ref.failure.code, reason=ref.failure.reason), None
+    if ref.rejection is not None:
+        return replace(bare, would="reject", code=ref.rejection.code, reason=ref.rejection.reason), None
+    try:
+        scan = read_scan(ref, mount, allow_implausible=allow_implausible)
+    except ScanError as error:
+        return replace(bare, code=error.code, reason=error.message), None
+    readable = replace(
+        bare,
+        would="score",
+        slices=len(scan.slices),
+        quality=scan.quality,
+        order_from=scan.geometry.order_from,
+        slice_spacing_mm=_rounded(scan.geometry.slice_spacing_mm),
+        tilt_deg=_rounded(scan.geometry.tilt_deg),
+    )
+    return readable, scan
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _describe_file(ref: ScanRef, mount: Path, path: str, scan: Scan | None) -> FileDescription:
