@@ -15,6 +15,7 @@ from hemo_core.jobs.layout import report_path
 from hemo_core.jobs.private_broker import PrivateBroker, running_url
 from hemo_core.jobs.queue import celery_url, check_url, queue_depth, queue_keys, queued_chunks, redis_url
 from hemo_core.scans.scan import ScanRef
+from hemo_worker.metrics import BrokerCollector
 
 LEASE_S = 30.0
 
@@ -82,6 +83,14 @@ def test_a_malformed_header_in_the_broker_is_a_job_error(store, job, text):
     store.client.hset(f"hb:{{{job}}}", "header", text)
     with pytest.raises(JobError, match="malformed job header"):
         store.header(job)
+
+
+def test_a_malformed_job_hides_no_other_from_the_metrics(store, job, tmp_path):
+    submit(store, tmp_path / "malformed", refs(3), bundle=Digest())
+    store.client.hset("hb:{malformed}", "header", "{}")
+    found = {metric.name: metric.samples[0].value for metric in BrokerCollector(store).collect()}
+    assert found["hemo_batch_broker_up"] == 1
+    assert found["hemo_batch_scans_outstanding"] == store.progress(job).open == 10
 
 
 def test_a_chunk_is_worked_on_by_one_owner_at_a_time(store, job):

@@ -195,8 +195,8 @@ class ChunkRun:
     def _give_back(self, *, tell: bool) -> None:
         header, tools = self.header, self.tools
         try:
-            left = [chunk for chunk in tuple(self._open) if tools.store.release(header.job, tools.owner, chunk)]
-            if left and tell and tools.store.progress(header.job).state == "running":
-                enqueue(tools.store, header, left)
+            given_back = [chunk for chunk in tuple(self._open) if tools.store.release(header.job, tools.owner, chunk)]
+            if given_back and tell and tools.store.progress(header.job).state == "running":
+                enqueue(tools.store, header, given_back)
         except BrokerError as problem:
             _LOG.warning("leases of %s are left to expire: %s", header.job, problem)

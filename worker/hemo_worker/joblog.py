@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hemo_core.errors import SinkError
+from hemo_core.files import as_sink_error
 from hemo_core.jobs import layout
 
 
@@ -22,20 +22,16 @@ class JobLog:
 
     def __init__(self, job_dir: Path) -> None:
         self.path = job_dir / layout.LOG
-        try:
+        with as_sink_error(self.path):
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        except OSError as problem:
-            raise SinkError(f"cannot open the job's log: {problem.strerror}", path=str(self.path)) from problem
         self._who = {"host": socket.gethostname(), "pid": os.getpid()}
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event. Raises SinkError."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "event": event, **self._who, **facts}, sort_keys=True) + "\n"
-        try:
+        with as_sink_error(self.path):
             os.write(self._file, line.encode("ascii"))
-        except OSError as problem:
-            raise SinkError(f"cannot write the job's log: {problem.strerror}", path=str(self.path)) from problem
 
     def close(self) -> None:
         """Give the file descriptor back."""

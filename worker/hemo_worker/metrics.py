@@ -11,11 +11,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hemo_core.errors import BrokerError, SettingsError
+from hemo_core.errors import BrokerError, JobError, SettingsError
 from hemo_core.jobs import JobStore
 from hemo_core.jobs.queue import queue_depth
 
@@ -118,11 +118,14 @@ class BrokerCollector:
         yield gauge("worker_up", "Workers seen within a minute.", workers)
 
     def _read(self) -> tuple[int, int, int]:
-        digests = {job: self._store.header(job).bundle_digest for job in self._store.unfinished()}
-        mine = {job: digest for job, digest in digests.items() if self._digest in (None, digest)}
-        queues = {self._digest} if self._digest else set(mine.values())
-        depth = sum(queue_depth(self._store.client, digest) for digest in queues if digest)
-        outstanding = sum(self._store.progress(job).open for job in mine)
+        outstanding, digests = 0, {self._digest} if self._digest else set[str]()
+        for job in self._store.unfinished():
+            with suppress(JobError):  # a job that has gone meanwhile, or is malformed, hides no other
+                digest = self._store.header(job).bundle_digest
+                if self._digest in (None, digest):
+                    outstanding += self._store.progress(job).open
+                    digests.add(digest)
+        depth = sum(queue_depth(self._store.client, digest) for digest in digests)
         return depth, outstanding, len(self._store.workers())
 
 

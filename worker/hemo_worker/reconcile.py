@@ -116,3 +116,5 @@ class Reconciler:
             call()
         except HemoError as problem:
             _LOG.warning("reconciling: %s", problem)
+        except Exception:  # noqa: BLE001  (the thread is the worker's sign of life and must outlive it)
+            _LOG.exception("reconciling")
