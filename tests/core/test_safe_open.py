@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from slices import read
 
-from hemo_core.errors import EmptyFile, FileMissing, FileUnreadable, RootNotMounted, ScanError
+from hemo_core.errors import DeviceError, EmptyFile, FileMissing, FileUnreadable, RootNotMounted, ScanError
 from hemo_core.scans.readers.safe_open import open_below
 
 
@@ -80,3 +81,18 @@ def test_a_root_that_is_not_mounted_fails_no_scan(tmp_path):
         with pytest.raises(RootNotMounted) as caught:
             content(tmp_path / place, "a/b.dcm")
         assert not isinstance(caught.value, ScanError)
+
+
+@pytest.mark.parametrize("opened", [0, 1, 2])
+def test_a_process_that_may_open_no_more_files_is_no_files_fault(mount, monkeypatch, opened):
+    """Mount, folder and file are opened one by one."""
+    opening, calls = os.open, iter(range(99))
+
+    def full(*args, **options):
+        if next(calls) == opened:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opening(*args, **options)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(DeviceError, match="Too many open files"):
+        content(mount, "inner/file")

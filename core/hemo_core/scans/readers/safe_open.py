@@ -16,11 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from hemo_core.errors import EmptyFile, FileMissing, FileUnreadable, RootNotMounted, ScanError, TooLarge
+from hemo_core.errors import (
+    DeviceError,
+    EmptyFile,
+    FileMissing,
+    FileUnreadable,
+    HemoError,
+    RootNotMounted,
+    ScanError,
+    TooLarge,
+)
 
 MAX_FILE_BYTES = 4 << 30
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_NO_MORE_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 @contextmanager
@@ -34,6 +45,7 @@ def open_below(mount: Path, relative: str) -> Iterator[BinaryIO]:
     Raises:
         RootNotMounted: the mount is absent, or empty as an unmounted mount point is.
         FileMissing, FileUnreadable, EmptyFile, TooLarge: what is wrong with the file.
+        DeviceError: this process may open no more files.
     """
     descriptor = _descend(mount, relative)
     try:
@@ -76,6 +88,8 @@ def _open_mount(mount: Path) -> int:
     try:
         return os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in _NO_MORE_FILES:
+            raise _unreadable(error, str(mount)) from error
         raise _not_mounted(mount, error.strerror or "cannot be opened") from error
 
 
@@ -97,7 +111,12 @@ def _not_mounted(mount: Path, why: str) -> RootNotMounted:
     return RootNotMounted(f"the input root is not mounted: {why}", path=str(mount), hint=hint)
 
 
-def _unreadable(error: OSError, relative: str) -> ScanError:
+def _unreadable(error: OSError, relative: str) -> HemoError:
+    """Whose failure it is: the file's, or of a process that may open no file at all."""
+    if error.errno in _NO_MORE_FILES:
+        return DeviceError(
+            f"no file can be opened any more: {error.strerror}", hint="raise ulimit -n; no scan was failed"
+        )
     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
         message = "a symbolic link or a file stands where a folder or file is expected; links are not followed"
         return FileUnreadable(message, path=relative, hint="put the files themselves below the input root")
