@@ -3,14 +3,17 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from browsing import opened
+from findings import three_findings
 
 from hemo_core.errors import DecodeFailed
-from hemo_core.report import failed_report, rejected_report
+from hemo_core.inference.scoring import score_scan
+from hemo_core.report import failed_report, rejected_report, scored_report
 from hemo_core.scans.scan import Cause
 from hemo_core.wording import STATEMENT
 from hemo_worker.outputs.scan_page import scan_page
@@ -145,6 +148,35 @@ def test_a_scan_page_shows_each_slice(workshop):
     assert text.count('class="bar above"') == 2
     assert "2.25.3" in text
     assert scan_page(report).decode() == text
+
+
+@pytest.fixture
+def several(tmp_path, workshop):
+    """A job of one scan, by a model that names three findings."""
+    ref = workshop.ref(0)
+    scan, bundle = workshop.scan(ref), replace(workshop.bundle, scoring=three_findings())
+    score = score_scan([[2.0, 3.0, -2.0]] * 4, bundle.scoring)
+    report = scored_report(ref, scan, workshop.prepared(scan), score, bundle, engine=workshop.engine)
+    folder = workshop.job(tmp_path / "job", [ref])
+    workshop.write(folder, report)
+    summarise(folder)
+    return folder
+
+
+def test_details_stand_beside_the_finding_that_decides(several):
+    scan = next(several.glob("scans/*/index.html")).read_text("utf-8")
+    names = re.findall(r'<th scope="row">([a-z][^<]*)</th><td>(<b>)?0', scan)
+    assert names == [("intracranial bleed", "<b>"), ("a bleed on the left", "<b>"), ("mass effect", "")]
+    assert "1386000" in scan
+    row = json.loads(_Page((several / "index.html").read_text("utf-8")).blocks["script"])["rows"][0]
+    assert (row["label"], row["details"]) == ("bleed", ["a bleed on the left"])
+
+
+@pytest.mark.slow
+def test_a_real_browser_shows_details(browser, several):
+    assert "intracranial bleed suspected by the model</span><small>a bleed on the left</small>" in opened(
+        browser, several / "index.html"
+    )
 
 
 @pytest.mark.slow

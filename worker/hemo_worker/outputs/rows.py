@@ -27,6 +27,7 @@ class Row:
         page: path of its own page, if it has one.
         picture: path of the overlay of its highest shown slice.
         finding: the primary one; None unless scored.
+        details: texts of the other findings that reach their thresholds.
         slice_probabilities: of the model slices, foot to head.
     """
 
@@ -37,6 +38,7 @@ class Row:
     outcome: Ending
     label: str | None = None
     finding: FindingResult | None = None
+    details: tuple[str, ...] = ()
     probability: float | None = None
     threshold: float | None = None
     highest_slice: int | None = None
@@ -98,6 +100,7 @@ def _reported(job_dir: Path, row: Row, report: Report, place: str) -> Row:
         picture=None if best is None else f"{place}/{best.picture}",
         label=report.label,
         finding=report.primary,
+        details=tuple(one.text for one in report.findings if one.role == "detail" and one.probability >= one.threshold),
         probability=report.probability,
         threshold=report.threshold,
         highest_slice=report.highest_slice,

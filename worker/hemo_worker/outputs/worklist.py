@@ -128,6 +128,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "kind": row.kind,
         "label": row.label,
         "standing": standing(row.label or ""),
+        "details": list(row.details),
         "score": row.probability,
         "highest": row.highest_slice,
         "slices": row.slices,

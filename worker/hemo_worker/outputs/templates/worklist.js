@@ -58,6 +58,12 @@
     return chip;
   }
 
+  function result(row) {
+    const cell = make("td", { class: "result" }, make("span", { class: `tag ${row.standing}` }, texts.label[row.label]));
+    for (const text of row.details) cell.append(make("small", {}, text));
+    return cell;
+  }
+
   function line(row) {
     const details = [row.id, row.kind];
     if (row.duplicate_of) details.push(`same content as ${row.duplicate_of}`);
@@ -67,7 +73,7 @@
       "tr", {},
       make("td", {}, thumbnail(row)),
       make("td", { class: "score" }, make("b", {}, row.score.toFixed(3)), gauge(row)),
-      make("td", { class: "result" }, make("span", { class: `tag ${row.standing}` }, texts.label[row.label])),
+      result(row),
       scan,
       make("td", {}, profile(row)),
       make("td", { class: "slice" }, `${row.highest} of ${row.slices}`),
