@@ -16,24 +16,25 @@ def export_page(manifest: Mapping[str, Any]) -> bytes:
     """The page, UTF-8: the table of precisions and every gate of each.
 
     Args:
-        manifest: ``bundle.json`` with ``variants``, ``gates``, ``parity`` and ``files``.
+        manifest: ``bundle.json`` with ``scoring``, ``variants``, ``gates``, ``parity`` and ``files``.
     """
+    primary = next(one["text"] for one in manifest["scoring"]["findings"] if one["role"] == "primary")
     return render(
         "hemo_export",
         "export.html",
         manifest=manifest,
         statement=STATEMENT,
-        told=_told(manifest["gates"]["data"]),
+        told=_told(manifest["gates"]["data"], primary),
         columns=COLUMNS,
         rows=rows(manifest),
     )
 
 
-def _told(data: Mapping[str, Any]) -> str:
+def _told(data: Mapping[str, Any], finding: str) -> str:
     """What the models were asked about, and what follows from it."""
     told = (
         f"{data['scans']} {data['origin']} with {data['slices']} slices ({data['positive_scans']} scans and "
-        f"{data['positive_slices']} slices show hemorrhage)."
+        f"{data['positive_slices']} slices show {finding})."
     )
     if data["origin"] == "phantoms":
         return f"{told} Phantoms show whether two graphs agree; they say nothing about patients."

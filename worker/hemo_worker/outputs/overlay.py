@@ -48,7 +48,7 @@ def overlay_png(
     scan: Scan,
     prepared: Prepared,
     index: int,
-    heatmap: Float | None,
+    heatmap: Float,
     probability: float,
     *,
     threshold: float | None = None,
@@ -60,7 +60,7 @@ def overlay_png(
         scan: the source slices.
         prepared: what the model saw of it.
         index: of the model slice, from 0.
-        heatmap: float32 ``(h, w)`` between 0 and 1; None or all zero where nothing in the slice raises its score.
+        heatmap: float32 ``(h, w)`` between 0 and 1.
         probability: calibrated, of this slice.
         threshold: the bundle's operating threshold.
         doubtful: the model's heat maps failed their check, and the picture says so.
@@ -71,19 +71,15 @@ def overlay_png(
     Raises:
         ScoringFailed: the picture cannot be encoded.
     """
-    warm = heatmap is not None and float(heatmap.max()) > 0
     grey, scale = _panel_picture(scan, prepared.groups[index])
     canvas = _blank().copy()
     corner = _HEADER + (_PANEL - grey.shape[0]) // 2, (_PANEL - grey.shape[1]) // 2
     _paste(canvas, cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), corner[0], _LEFT_PANEL + corner[1])
-    explained = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
-    if warm and heatmap is not None:
-        heat = heat_on_source(heatmap, prepared.boxes[index], grey.shape[0], grey.shape[1], scale)
-        explained = blend(grey, heat)
-        _paste(canvas, _scale_bar(), _HEADER, _BAR_LEFT)
-    _paste(canvas, explained, corner[0], _RIGHT_PANEL + corner[1])
+    heat = heat_on_source(heatmap, prepared.boxes[index], grey.shape[0], grey.shape[1], scale)
+    _paste(canvas, _scale_bar(), _HEADER, _BAR_LEFT)
+    _paste(canvas, blend(grey, heat), corner[0], _RIGHT_PANEL + corner[1])
     _write_header(canvas, scan, prepared, index, probability, threshold=threshold)
-    _write_captions(canvas, scan, warm=warm, doubtful=doubtful)
+    _write_captions(canvas, scan, doubtful=doubtful)
     done, data = cv2.imencode(".png", canvas, _PNG)
     if not done:
         raise ScoringFailed("the overlay could not be encoded as PNG", path=scan.ref.path)
@@ -129,11 +125,10 @@ def _where(scan: Scan, group: tuple[int, ...]) -> str:
     return "  ".join(parts)
 
 
-def _write_captions(canvas: Canvas, scan: Scan, *, warm: bool, doubtful: bool) -> None:
+def _write_captions(canvas: Canvas, scan: Scan, *, doubtful: bool) -> None:
     window = "window 40/120 HU" if scan.units == "hu" else "window of the picture"
     _text(canvas, window, (_LEFT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
-    caption = "heat map of this slice" if warm else "no heat map: nothing here raises the score"
-    _text(canvas, caption, (_RIGHT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
+    _text(canvas, "heat map of this slice", (_RIGHT_PANEL + 8, _HEADER + 18), 0.4, _QUIET)
     if doubtful:
         _text(canvas, "these heat maps failed their check", (_RIGHT_PANEL + 8, _HEADER + 36), 0.4, _ABOVE)
     if _sides_are_known(scan):

@@ -25,5 +25,5 @@ def pictures(result: ScanResult) -> Files:
             doubtful=doubtful,
         )
         for item in scored.explained
-        if item.state == "drawn"
+        if item.heatmap is not None and item.heatmap.any()
     }
