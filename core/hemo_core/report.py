@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast
 
 from msgspec import Meta
@@ -207,20 +208,6 @@ class Software:
     version: str = hemo_core.__version__
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One explained slice, as the worker hands it to :func:`scored_report`.
-
-    Attributes:
-        index: of the model slice, from 0.
-        picture: file name of the overlay; None if nothing was drawn, because the map was empty or is withheld.
-    """
-
-    index: int
-    picture: str | None
-    heatmap: Heatmap = "drawn"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The report of one head CT scan. Research use only, not a medical device.
@@ -272,13 +259,16 @@ class Report:
         return next((one for one in self.findings if one.role == "primary"), None)
 
 
+_NONE_EXPLAINED: Mapping[int, Heatmap] = MappingProxyType({})
+
+
 def scored_report(
     ref: ScanRef,
     scan: Scan,
     prepared: Prepared,
     score: ScanScore,
     bundle: ScoringBundle,
-    shown: Sequence[Shown] = (),
+    heatmaps: Mapping[int, Heatmap] = _NONE_EXPLAINED,
     *,
     engine: EngineFacts,
 ) -> Report:
@@ -287,7 +277,7 @@ def scored_report(
     Args:
         score: of the model slices, one probability for each of ``prepared.groups``.
         bundle: what scored.
-        shown: the slices that were explained.
+        heatmaps: what became of those of the slices that were to be explained, by index from 0.
         engine: what ran the model.
 
     Raises:
@@ -296,9 +286,8 @@ def scored_report(
     for one in score.findings:
         _check_probabilities([one.probability, *one.slice_probabilities], len(prepared.groups), ref.path)
     probabilities = [float(value) for value in score.slice_probabilities]
-    explained = {item.index: item for item in shown}
     slices = tuple(
-        _slice_result(scan, index, group, probabilities[index], explained.get(index))
+        _slice_result(scan, index, group, probabilities[index], heatmaps.get(index))
         for index, group in enumerate(prepared.groups)
     )
     primary = score.primary.finding
@@ -313,7 +302,7 @@ def scored_report(
         findings=tuple(_finding_result(one, several=len(score.findings) > 1) for one in score.findings),
         slices=slices,
         geometry=_rounded_geometry(scan.geometry),
-        quality=_quality((*ref.quality, *scan.quality, *prepared.quality, *_map_quality(bundle, shown)), scan.notes),
+        quality=_quality((*ref.quality, *scan.quality, *prepared.quality, *_map_quality(bundle, heatmaps)), scan.notes),
         model=_model(bundle),
         engine=engine,
     )
@@ -405,11 +394,10 @@ def _probability(value: float) -> float:
 
 
 def _slice_result(
-    scan: Scan, index: int, group: tuple[int, ...], probability: float, shown: Shown | None
+    scan: Scan, index: int, group: tuple[int, ...], probability: float, heatmap: Heatmap | None
 ) -> SliceResult:
     sources = tuple(_source(scan, member) for member in group)
-    picture, heatmap = (None, None) if shown is None else (shown.picture, shown.heatmap)
-    return SliceResult(index + 1, _probability(probability), sources, picture, heatmap)
+    return SliceResult(index + 1, _probability(probability), sources, None, heatmap)
 
 
 def _source(scan: Scan, index: int) -> SourceSlice:
@@ -440,9 +428,9 @@ def _quality(codes: Iterable[str], notes: Mapping[str, str]) -> tuple[QualityNot
     return tuple(QualityNote(code, notes.get(code) or quality_text(code)) for code in unique)
 
 
-def _map_quality(bundle: ScoringBundle, shown: Sequence[Shown]) -> tuple[Quality, ...]:
+def _map_quality(bundle: ScoringBundle, heatmaps: Mapping[int, Heatmap]) -> tuple[Quality, ...]:
     """Where slices were to be explained: a code if the model's maps are not to be relied on, drawn or withheld."""
-    return (Quality.HEATMAPS_FAILED,) if shown and bundle.heatmap_check == "failed" else ()
+    return (Quality.HEATMAPS_FAILED,) if heatmaps and bundle.heatmap_check == "failed" else ()
 
 
 def _file_below_root(path: str | None, ref: ScanRef) -> str | None:

@@ -18,11 +18,11 @@ from hemo_core.jobs import JobHeader, layout
 from hemo_core.jobs.header import DEFAULT_OUTPUTS
 from hemo_core.jobs.layout import is_picture_name, picture_name
 from hemo_core.jobs.rows import write_ignored, write_rows
-from hemo_core.report import EngineFacts, Report, Shown, scored_report
+from hemo_core.report import EngineFacts, Report, scored_report
 from hemo_core.scans.preprocess import Prepared, prepare
 from hemo_core.scans.scan import Geometry, Scan, ScanRef, Slice
 from hemo_worker.outputs.output import ExplainedSlice, Output, ScanResult, Scored
-from hemo_worker.outputs.registry import OUTPUTS, make_files
+from hemo_worker.outputs.registry import OUTPUTS, make_files, naming
 from hemo_worker.outputs.scan_files import write_scan
 
 ENGINE = EngineFacts("CPUExecutionProvider")
@@ -61,17 +61,18 @@ class Workshop:
     def scored(self, ref: ScanRef, logits: Sequence[float], pictures: Sequence[int] = ()) -> Report:
         scan = self.scan(ref)
         score = score_scan(np.asarray(logits, np.float64)[:, None], self.bundle.scoring)
-        shown = [Shown(index, picture_name(index)) for index in pictures]
-        return scored_report(ref, scan, self.prepared(scan), score, self.bundle, shown, engine=ENGINE)
+        heatmaps = dict.fromkeys(pictures, "drawn")
+        report = scored_report(ref, scan, self.prepared(scan), score, self.bundle, heatmaps, engine=ENGINE)
+        return naming(report, [picture_name(index) for index in pictures])
 
     def result(self, ref: ScanRef, logits: Sequence[float], heat: Mapping[int, np.ndarray | None]) -> ScanResult:
         """A scored scan as the pipeline hands it to the outputs; heat maps by slice, None for withheld ones."""
         scan = self.scan(ref)
         score = score_scan(np.asarray(logits, np.float64)[:, None], self.bundle.scoring)
         explained = tuple(ExplainedSlice(index, heatmap) for index, heatmap in sorted(heat.items()))
-        shown = [Shown(item.index, None, item.state) for item in explained]
+        heatmaps = {item.index: item.state for item in explained}
         prepared = self.prepared(scan)
-        report = scored_report(ref, scan, prepared, score, self.bundle, shown, engine=ENGINE)
+        report = scored_report(ref, scan, prepared, score, self.bundle, heatmaps, engine=ENGINE)
         return ScanResult(ref, report, Scored(scan, prepared, score, explained))
 
     def files(self, report: Report, pictures: Mapping[str, bytes] | None = None) -> dict[str, bytes]:

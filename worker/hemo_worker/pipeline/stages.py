@@ -11,7 +11,7 @@ import numpy as np
 from hemo_core.errors import HemoError, Poison, ScanError
 from hemo_core.inference.scoring import ScanScore
 from hemo_core.jobs import JobOptions
-from hemo_core.report import EngineFacts, Report, Shown, failed_report, rejected_report, scored_report
+from hemo_core.report import EngineFacts, Report, failed_report, rejected_report, scored_report
 from hemo_core.scans.preprocess import prepare
 from hemo_core.scans.scan import Scan
 from hemo_worker.outputs.output import ExplainedSlice, ScanResult, Scored
@@ -100,9 +100,9 @@ class Stages:
         scan, prepared = flight.result()
         drawn = any(item.heatmap is not None for item in explained)
         facts = EngineFacts(engine.provider, engine.precision, self._model.explainer().kind if drawn else None)
-        shown = [Shown(item.index, None, item.state) for item in explained]
+        heatmaps = {item.index: item.state for item in explained}
         with self._meter.timed("outputs", flight.timings):
-            report = scored_report(ref, scan, prepared, score, self._model.bundle, shown, engine=facts)
+            report = scored_report(ref, scan, prepared, score, self._model.bundle, heatmaps, engine=facts)
             result = ScanResult(ref, report, Scored(scan, prepared, score, explained))
             return make_files(result, self._options.outputs)
 
