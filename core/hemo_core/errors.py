@@ -18,7 +18,6 @@ HemoError                       error
 │   ├── BadGeometry             bad_geometry
 │   ├── NonFinite               non_finite
 │   ├── Implausible             implausible
-│   ├── LateSlice               late_slice
 │   ├── Poison                  poison
 │   └── ScoringFailed           scoring_failed
 ├── BrokerError                 broker_unreachable    exit 3
@@ -190,12 +189,6 @@ class Implausible(ScanError):
     """The picture does not look like a head CT; scored only on request."""
 
     code = "implausible"
-
-
-class LateSlice(ScanError):
-    """A file of a series that was already closed when the file was found."""
-
-    code = "late_slice"
 
 
 class Poison(ScanError):

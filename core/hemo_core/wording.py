@@ -57,6 +57,8 @@ QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
         Quality.UNKNOWN_SPACING: "The distance between slices is not known.",
         Quality.UNKNOWN_WINDOW: "The picture's window is not known; grey levels are not Hounsfield units.",
         Quality.NOT_AXIAL: "The slices are not axial; the model was trained on axial slices.",
+        Quality.PARTIAL_COVERAGE: "The slices do not cover a whole head; what lies outside was not looked at.",
+        Quality.POSITIONS_NOT_CREDIBLE: "The positions in the headers are not believed; see the note.",
         Quality.INVALID_UID: "Identifiers break the DICOM rules; they were kept as they are.",
         Quality.THIN_SLICES_AVERAGED: "Thin slices were averaged to the model's spacing before scoring.",
         Quality.IMPLAUSIBLE: "Does not look like a head CT; it was scored on request.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_header import Header
@@ -15,7 +16,6 @@ from hemo_core.scans.rules.contrast import Reading, read_agent, read_description
 from hemo_core.scans.rules.kernels import sharp_rule
 from hemo_core.scans.rules.vocabulary import Rules
 from hemo_core.scans.scan import Cause
-from hemo_core.scans.series import Series
 
 NOT_CT = "not_ct"
 SECONDARY_CAPTURE = "secondary_capture"
@@ -56,8 +56,29 @@ _SENTENCES = {
 }
 _SECONDARY_CAPTURE_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 _FEW_SLICES = 5
+_FEWEST_OF_A_PART = 3
 _TRAINING_SPACING_MM = 5.0
 _DESCRIPTION = "Series Description"
+
+
+class Candidate(Protocol):
+    """What choosing looks at; :class:`hemo_core.scans.stacks.Stack` has it."""
+
+    @property
+    def header(self) -> Header:
+        """What its files share."""
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+
+    @property
+    def spacing_mm(self) -> float | None:
+        """Median distance of neighbours."""
+
+    @property
+    def span_mm(self) -> tuple[float, float] | None:
+        """Lowest and highest position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +100,29 @@ class Fired:
         return f"{self.field}: {self.rule}"
 
 
-def own_rejection(series: Series, overrides: frozenset[str], rules: Rules) -> Cause | None:
+def own_rejection(series: Candidate, overrides: frozenset[str], rules: Rules) -> Cause | None:
     """Why a series would not be scored even if it were the only one; None if it could be."""
     found = next((one for one in fired(series.header, rules) if one.code and one.code not in overrides), None)
     return None if found is None else Cause(found.code, f"{_SENTENCES[found.code]} ({found.in_words()})")
 
 
 def choose(
-    candidates: Sequence[Series], overrides: frozenset[str], rules: Rules, *, all_series: bool
+    candidates: Sequence[Candidate], overrides: frozenset[str], rules: Rules, *, all_series: bool
 ) -> list[Cause | None]:
-    """Choose one series of a study. Returns a rejection for each candidate, None for what is scored."""
-    if len(candidates) < 2 or all_series:  # noqa: PLR2004 - nothing to choose from
+    """Choose among the stacks of one study: the best, and those that cover what no chosen one does.
+
+    The base of the skull and the vertex are often series of their own; neither stands for the other.
+
+    Returns:
+        A rejection for each candidate, None for what is scored.
+    """
+    if all_series:
         return [None] * len(candidates)
-    best = max(candidates, key=lambda series: _rank(series, rules))
-    verdicts = [None if one is best else _second(one, best) for one in candidates]
+    chosen: list[Candidate] = []
+    for one in sorted(candidates, key=lambda series: _rank(series, rules), reverse=True):
+        if not chosen or _lies_elsewhere(one, chosen):
+            chosen.append(one)
+    verdicts = [None if any(one is taken for taken in chosen) else _second(one, chosen[0]) for one in candidates]
     return [None if verdict is not None and verdict.code in overrides else verdict for verdict in verdicts]
 
 
@@ -118,13 +148,24 @@ def contrast_of(header: Header, rules: Rules) -> Reading:
     return Reading(agent.meaning, f"Contrast/Bolus Agent: {agent.rule}")
 
 
-def _second(series: Series, best: Series) -> Cause:
+def _lies_elsewhere(series: Candidate, chosen: Sequence[Candidate]) -> bool:
+    """Whether more than half of a stack lies where no chosen one does."""
+    mine, theirs = series.span_mm, [one.span_mm for one in chosen]
+    same_frame = all(one.header.frame_of_reference == series.header.frame_of_reference for one in chosen)
+    if mine is None or not same_frame or series.slices < _FEWEST_OF_A_PART or mine[1] <= mine[0]:
+        return False
+    known = [span for span in theirs if span is not None]
+    covered = max((min(mine[1], high) - max(mine[0], low) for low, high in known), default=mine[1] - mine[0])
+    return len(known) == len(theirs) and max(covered, 0.0) < (mine[1] - mine[0]) / 2
+
+
+def _second(series: Candidate, best: Candidate) -> Cause:
     if series.slices < _FEW_SLICES <= best.slices:
         return Cause(TOO_FEW_SLICES, f"{series.slices} slices; another series of the study has {best.slices}")
     return Cause(NOT_CHOSEN, f"another series of the same study was chosen: {best.slices} slices")
 
 
-def _rank(series: Series, rules: Rules) -> tuple[bool, bool, bool, bool, bool, float, int, str]:
+def _rank(series: Candidate, rules: Rules) -> tuple[bool, bool, bool, bool, bool, float, int, tuple[str, str]]:
     """Larger is better: enough slices, of the head, plainly without contrast, original, spaced as in training."""
     header = series.header
     words = rules.words(header.description)
@@ -137,7 +178,7 @@ def _rank(series: Series, rules: Rules) -> tuple[bool, bool, bool, bool, bool, f
         "DERIVED" not in header.image_type,
         -round(abs(min(spacing, 2 * _TRAINING_SPACING_MM) - _TRAINING_SPACING_MM), 1),
         series.slices,
-        series.key,
+        (header.series_uid, header.path),
     )
 
 
@@ -152,6 +193,8 @@ def _modality(header: Header, rules: Rules) -> Iterator[Fired]:  # noqa: ARG001 
 
 
 def _capture(header: Header, rules: Rules) -> Iterator[Fired]:
+    if header.photometric not in {"", "MONOCHROME1", "MONOCHROME2"} and header.has_pixels:
+        yield Fired(SECONDARY_CAPTURE, "Photometric Interpretation", "colour")
     if header.sop_class.startswith(_SECONDARY_CAPTURE_CLASS):
         yield Fired(SECONDARY_CAPTURE, "SOP Class", "Secondary Capture")
     yield from _worded(SECONDARY_CAPTURE, "capture", header, rules)

@@ -1,9 +1,9 @@
 """A path → the scans in it, one row each, before any pixel is read.
 
-Discovery streams: it works through the input one top-level folder at a time and keeps no more than one of them in
-memory (about 400 bytes a DICOM file). A series that is spread over several top-level folders is closed with the first;
-the files of the others get a row with the error ``late_slice``. Every file ends in exactly one place: in a row
-(to be scored, rejected, or failed, with a reason), or in the list of ignored files, with a reason.
+The whole tree is read once, headers only, before its DICOM files are grouped: which level of an archive is submitted,
+and how its files are named and spread over folders, changes nothing about what is scored. About 400 bytes are kept of
+a DICOM file. Every file ends in exactly one place: in a row (to be scored, rejected, or failed, with a reason), or in
+the list of ignored files, with a reason.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from hemo_core.errors import LateSlice, NoInput, NoPixels, UsageError
+from hemo_core.errors import NoInput, NoPixels, UsageError
 from hemo_core.scans.choice import REJECTION_CODES, Fired, choose, fired, own_rejection
 from hemo_core.scans.ids import IdRegister, id_of_digests, id_of_uids
+from hemo_core.scans.readers.dicom_header import pixel_digest
+from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
 from hemo_core.scans.rules.vocabulary import Rules, load_rules
 from hemo_core.scans.scan import Cause, ScanRef
-from hemo_core.scans.series import Member, Series, SeriesTable, layers
-from hemo_core.scans.walk import Entry, EntryKind, top_level
+from hemo_core.scans.stacks import Instance, Stack, StackTable
+from hemo_core.scans.walk import Entry, EntryKind, walk
 from hemo_core.text import natural_key
 
 __all__ = ["REJECTION_CODES", "Discovery", "discover"]
@@ -109,8 +111,7 @@ class Discovery(Iterator[ScanRef]):
         self._all_series = all_series
         self._threads = threads
         self._ids = IdRegister()
-        self._closed: set[int] = set()
-        self._groups = iter([iter([Entry(root.name, EntryKind.FILE)])]) if root.is_file() else top_level(root)
+        self._entries = iter([Entry(root.name, EntryKind.FILE)]) if root.is_file() else walk(root, "")
         self._rows = self._all_rows()
 
     def __iter__(self) -> Discovery:
@@ -120,14 +121,10 @@ class Discovery(Iterator[ScanRef]):
         return next(self._rows)
 
     def _all_rows(self) -> Iterator[ScanRef]:
-        for entries in self._groups:
-            yield from self._group_rows(entries)
-
-    def _group_rows(self, entries: Iterator[Entry]) -> Iterator[ScanRef]:
-        """Rows of one top-level folder: pictures and volumes as they are found, then its DICOM series."""
-        table = SeriesTable()
+        """Rows of pictures and volumes as they are found, then those of the DICOM stacks."""
+        table = StackTable(self._rules, self._pixel_digest)
         pictures: list[FoundFile] = []
-        for found in self._recognised(entries):
+        for found in self._recognised(self._entries):
             if pictures and not _same_folder(pictures[0], found):
                 yield self._folder_row(pictures)
                 pictures = []
@@ -164,33 +161,42 @@ class Discovery(Iterator[ScanRef]):
         ordered = sorted(pictures, key=lambda one: natural_key(one.path))
         return self._row(id_of_digests([one.digest for one in ordered]), [one.path for one in ordered], kind="image")
 
-    def _study_rows(self, study: Sequence[Series]) -> Iterator[ScanRef]:
-        """Rows of all series of one study."""
-        verdicts: dict[str, Cause | None] = {one.key: own_rejection(one, self._overrides, self._rules) for one in study}
-        candidates = [one for one in study if verdicts[one.key] is None and one.header.has_pixels]
-        chosen = choose(candidates, self._overrides, self._rules, all_series=self._all_series)
-        verdicts |= {one.key: verdict for one, verdict in zip(candidates, chosen, strict=True)}
-        for series in study:
-            yield from self._series_rows(series, verdicts[series.key])
+    def _study_rows(self, study: Sequence[Stack]) -> Iterator[ScanRef]:
+        """Rows of all stacks of one study."""
+        verdicts = [own_rejection(one, self._overrides, self._rules) for one in study]
+        candidates = [at for at, one in enumerate(study) if verdicts[at] is None and one.header.has_pixels]
+        chosen = choose([study[at] for at in candidates], self._overrides, self._rules, all_series=self._all_series)
+        for at, verdict in zip(candidates, chosen, strict=True):
+            verdicts[at] = verdict
+        for stack, verdict in zip(study, verdicts, strict=True):
+            yield from self._stack_rows(stack, verdict)
 
-    def _series_rows(self, series: Series, rejection: Cause | None) -> Iterator[ScanRef]:
-        """One row for a series, and one for each whole copy of it."""
-        number = hash(series.key)
-        late = number in self._closed
-        self._closed.add(number)
-        for layer in layers(series.members):
-            scan_id = id_of_uids(member.sop_uid for member in layer)
-            failure = _late(layer) if late and scan_id not in self._ids else None
-            if failure is None and rejection is None and not series.header.has_pixels:
-                failure = Cause(NoPixels.code, f"a {series.header.modality or 'DICOM'} object without pixel data")
+    def _stack_rows(self, stack: Stack, rejection: Cause | None) -> Iterator[ScanRef]:
+        """One row for a stack, and one for each whole copy of it."""
+        failure = None
+        if rejection is None and not stack.header.has_pixels:
+            failure = Cause(NoPixels.code, "an image without pixel data")
+        for path in stack.dropped:
+            self.ignored.add(path, "a copy of another file of its series")
+        for layer in (stack.instances, *stack.copies):
             yield self._row(
-                scan_id,
-                [member.path for member in layer],
+                self._stack_id(layer, ambiguous=stack.ambiguous_uids),
+                [one.path for one in layer],
                 kind="dicom",
                 failure=failure,
-                rejection=None if failure else rejection,
-                series=series,
+                rejection=rejection,
+                stack=stack,
             )
+
+    def _stack_id(self, layer: Sequence[Instance], *, ambiguous: bool) -> str:
+        """By SOP Instance UIDs; by the pixels where the UIDs do not tell the instances apart."""
+        if not ambiguous:
+            return id_of_uids(one.sop_uid for one in layer)
+        return id_of_uids(f"{one.sop_uid}#{self._pixel_digest(one.path)}" for one in layer)
+
+    def _pixel_digest(self, path: str) -> str:
+        with open_below(self.mount, path) as stream:
+            return pixel_digest(stream, path)
 
     def _row(
         self,
@@ -200,11 +206,11 @@ class Discovery(Iterator[ScanRef]):
         kind: str,
         failure: Cause | None = None,
         rejection: Cause | None = None,
-        series: Series | None = None,
+        stack: Stack | None = None,
     ) -> ScanRef:
         unique, duplicate_of = self._ids.unique(scan_id)
-        self.why = tuple(fired(series.header, self._rules)) if series else ()
-        header = series.header if series else None
+        self.why = tuple(fired(stack.header, self._rules)) if stack else ()
+        header = stack.header if stack else None
         return ScanRef(
             unique,
             self._root_name,
@@ -213,11 +219,10 @@ class Discovery(Iterator[ScanRef]):
             kind,  # type: ignore[arg-type]
             study_uid=(header.study_uid or None) if header else None,
             series_uid=(header.series_uid or None) if header else None,
-            series_description=(header.description or None) if header else None,
             duplicate_of=duplicate_of,
             rejection=rejection,
             failure=failure,
-            quality=series.quality if series else (),
+            quality=stack.quality if stack else (),
         )
 
 
@@ -247,15 +252,6 @@ class IgnoredFiles(Iterable[tuple[str, str]]):
 def _same_folder(picture: FoundFile, found: Found) -> bool:
     path = found.header.path if isinstance(found, FoundDicom) else found.path
     return path.rpartition("/")[0] == picture.path.rpartition("/")[0]
-
-
-def _late(members: Sequence[Member]) -> Cause:
-    count = len(members)
-    reason = (
-        f"{count} files of a series whose other files lie in another top-level folder, and which is closed already; "
-        "put all files of a series below one top-level folder"
-    )
-    return Cause(LateSlice.code, reason)
 
 
 def _common_path(files: Sequence[str]) -> str:

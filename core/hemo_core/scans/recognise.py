@@ -15,7 +15,25 @@ from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
 from hemo_core.scans.scan import Cause, SourceKind
 from hemo_core.scans.walk import Entry, EntryKind
 
-_DICOMDIR = "1.2.840.10008.1.3.10"
+_NO_IMAGES = {  # PS3.4 B.5 and PS3.6 A
+    "1.2.840.10008.1.3.10": "a DICOMDIR, an index; the files that it lists are found without it",
+    "1.2.840.10008.5.1.4.1.1.66": "raw data",
+    "1.2.840.10008.5.1.4.1.1.66.1": "a spatial registration",
+    "1.2.840.10008.5.1.4.1.1.66.2": "spatial fiducials",
+    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.5": "a surface segmentation",
+    "1.2.840.10008.5.1.4.1.1.88.59": "key objects",
+    "1.2.840.10008.5.1.4.1.1.104.1": "an encapsulated PDF",
+    "1.2.840.10008.5.1.4.1.1.104.2": "an encapsulated CDA",
+    "1.2.840.10008.5.1.4.1.1.481.2": "a radiotherapy dose",
+    "1.2.840.10008.5.1.4.1.1.481.3": "a structure set",
+    "1.2.840.10008.5.1.4.1.1.481.5": "a radiotherapy plan",
+}
+_NO_IMAGE_ROOTS = (
+    ("1.2.840.10008.5.1.4.1.1.11.", "a presentation state"),
+    ("1.2.840.10008.5.1.4.1.1.88.", "a structured report"),
+    ("1.2.840.10008.5.1.4.1.1.9.", "a waveform"),
+)
 _SCAN_NAME = re.compile(r"\.(dcm|dicom|ima|nii|nii\.gz|png|jpe?g|tiff?)$", re.IGNORECASE)
 _NO_SCAN_NAME = re.compile(
     r"\.(csv|tsv|txt|json|jsonl|xml|html?|md|rst|pdf|rtf|docx?|xlsx?|ods|odt|log|ini|cfg|toml|ya?ml|py|ipynb|m|r|sh|bat"
@@ -77,21 +95,39 @@ def recognise(root: Path, entry: Entry) -> Found:
     except RootNotMounted:
         raise
     except ScanError as error:
-        return _failed(entry, error)
+        return _plainly_none(entry) or _failed(entry, error)
 
 
 def _by_name(entry: Entry) -> Ignored | None:
+    """What is no file: its name alone says whether it was meant to be a scan."""
     if entry.kind is EntryKind.JOB:
         return Ignored(entry.path, "the reports of a job")
-    if any(part.startswith(".") for part in entry.path.split("/")) and entry.path != ".":
+    if entry.kind in {EntryKind.SPECIAL, EntryKind.EMPTY, EntryKind.LINK} and _is_hidden(entry):
         return Ignored(entry.path, "hidden")
-    if entry.kind is not EntryKind.UNREADABLE and _NO_SCAN_NAME.search(entry.name):
-        return Ignored(entry.path, f"no scan format: {entry.name.rpartition('.')[2].lower()}")
     if entry.kind in {EntryKind.SPECIAL, EntryKind.EMPTY} and not _SCAN_NAME.search(entry.name):
         return Ignored(entry.path, _NO_FILE[entry.kind])
     return None
 
 
+def _is_hidden(entry: Entry) -> bool:
+    return any(part.startswith(".") for part in entry.path.split("/")) and entry.path != "."
+
+
+def _plainly_none(entry: Entry, found: Format | None = None) -> Ignored | None:
+    """Why a file of no known format is plainly no scan, by its name; None where it may have been meant to be one."""
+    if _is_hidden(entry):
+        return Ignored(entry.path, "hidden")
+    if _NO_SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, f"no scan format: {entry.name.rpartition('.')[2].lower()}")
+    if found in _NO_SCANS and not _SCAN_NAME.search(entry.name):
+        return Ignored(entry.path, _NO_SCANS[found])
+    return None
+
+
+_NO_SCANS = {
+    Format.TEXT: "a text file",
+    Format.ARCHIVE: "an archive; unpack it to have its scans read",
+}
 _NO_FILE = {
     EntryKind.LINK: "a symbolic link; links are not followed, so that nothing outside the input folder is read",
     EntryKind.SPECIAL: "neither a file nor a folder (device, socket or pipe)",
@@ -109,10 +145,8 @@ def _by_content(stream: BinaryIO, entry: Entry) -> Found:
         return FoundFile(entry.path, "nifti", digest_of(stream))
     if found in PICTURES:
         return FoundFile(entry.path, "image", digest_of(stream))
-    if found is Format.TEXT and not _SCAN_NAME.search(entry.name):
-        return Ignored(entry.path, "a text file")
-    if found is Format.ARCHIVE and not _SCAN_NAME.search(entry.name):
-        return Ignored(entry.path, "an archive; unpack it to have its scans read")
+    if (none := _plainly_none(entry, found)) is not None:
+        return none
     message = _UNKNOWN.get(found, "neither DICOM nor NIfTI, PNG, JPEG or TIFF")
     return _failed(entry, UnknownFormat(message, path=entry.path), digest_of(stream))
 
@@ -129,8 +163,13 @@ def _dicom(stream: BinaryIO, entry: Entry) -> Found:
         header = read_dicom_header(stream, entry.path)
     except ScanError as error:
         return _failed(entry, error, digest_of(stream))
-    if header.sop_class == _DICOMDIR:
-        return Ignored(entry.path, "a DICOMDIR index; the files that it lists are found without it")
+    what = _NO_IMAGES.get(header.sop_class) or next(
+        (text for root, text in _NO_IMAGE_ROOTS if header.sop_class.startswith(root)), None
+    )
+    if what is not None:
+        return Ignored(entry.path, f"a DICOM object that is no image: {what}")
+    if not header.has_pixels and not (header.rows and header.columns):
+        return Ignored(entry.path, "a DICOM object that is no image")
     return FoundDicom(header, header.sop_uid or f"sha256:{digest_of(stream)}")
 
 

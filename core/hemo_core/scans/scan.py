@@ -42,6 +42,8 @@ class Quality(StrEnum):
     UNKNOWN_WINDOW = "unknown_window"
     NOT_AXIAL = "not_axial"
     INVALID_UID = "invalid_uid"
+    PARTIAL_COVERAGE = "partial_coverage"
+    POSITIONS_NOT_CREDIBLE = "positions_not_credible"
     THIN_SLICES_AVERAGED = "thin_slices_averaged"
     IMPLAUSIBLE = "implausible"
     PHANTOM = "phantom"
@@ -118,7 +120,6 @@ class ScanRef:
     kind: SourceKind
     study_uid: str | None = None
     series_uid: str | None = None
-    series_description: str | None = None
     duplicate_of: str | None = None
     rejection: Cause | None = None
     failure: Cause | None = None

@@ -1,4 +1,4 @@
-"""Walk an input folder, one top-level folder after another, in an order that is the same on every machine."""
+"""Walk an input folder, in an order that is the same on every machine."""
 
 from __future__ import annotations
 
@@ -45,14 +45,6 @@ class Entry:
     def name(self) -> str:
         """Its last component."""
         return self.path.rpartition("/")[2]
-
-
-def top_level(root: Path) -> Iterator[Iterator[Entry]]:
-    """The files that lie in the root itself, then each top-level folder; each is walked only while it is iterated."""
-    entries, folders = _list(root, "")
-    yield iter(entries)
-    for folder in folders:
-        yield walk(root, folder)
 
 
 def walk(root: Path, start: str) -> Iterator[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,14 +78,14 @@ def read_dicom(ref: ScanRef, mount: Path) -> Scan:
     Raises:
         ScanError: subclasses, for the first file that cannot be read: a series is never scored in part.
     """
-    findings = QualityNotes()
-    files = _without_copies([load_file(mount, path) for path in sorted(ref.files)], findings)
-    frames = _one_stack([frame for file in files for frame in _frames(file)], findings)
+    notes = QualityNotes()
+    files = _without_copies([load_file(mount, path) for path in sorted(ref.files)], notes)
+    frames = _one_stack([frame for file in files for frame in _frames(file)], notes)
     _check_total(frames)
-    frames, order_from = _ordered(frames, findings)
-    frames = _one_each(frames, findings)
-    _note_headers([frame.header for frame in frames], findings)
-    return _assemble(ref, frames, order_from, findings)
+    frames, order_from = _ordered(frames, notes)
+    frames = _one_each(frames, notes)
+    _note_headers([frame.header for frame in frames], notes)
+    return _assemble(ref, frames, order_from, notes)
 
 
 def _frames(file: DicomFile) -> list[_Frame]:
@@ -93,19 +93,19 @@ def _frames(file: DicomFile) -> list[_Frame]:
     return [_Frame(file, index, plane, geometry.position_along(plane)) for index, plane in enumerate(planes)]
 
 
-def _without_copies(files: Sequence[DicomFile], findings: QualityNotes) -> list[DicomFile]:
-    """One file for each SOP Instance UID."""
-    kept: dict[str, DicomFile] = {}
+def _without_copies(files: Sequence[DicomFile], notes: QualityNotes) -> list[DicomFile]:
+    """One file for each SOP Instance UID; files that share one though their pixels differ are no copies."""
+    kept: dict[tuple[str, bytes], DicomFile] = {}
     for file in files:
-        kept.setdefault(file.header.sop_uid or file.header.path, file)
+        kept.setdefault((file.header.sop_uid or file.header.path, file.dataset.PixelData), file)
     if len(kept) < len(files):
-        findings.add(
+        notes.add(
             Quality.EXTRA_SLICES_DROPPED, f"{len(files) - len(kept)} copies of files of the series were left out."
         )
     return list(kept.values())
 
 
-def _one_stack(frames: Sequence[_Frame], findings: QualityNotes) -> list[_Frame]:
+def _one_stack(frames: Sequence[_Frame], notes: QualityNotes) -> list[_Frame]:
     """The frames of the most common size and orientation."""
     stacks: list[list[_Frame]] = []
     for frame in frames:
@@ -119,14 +119,15 @@ def _one_stack(frames: Sequence[_Frame], findings: QualityNotes) -> list[_Frame]
     others = len(frames) - len(largest)
     if others:
         text = f"{others} of {len(frames)} images have another size or orientation than the rest and were left out."
-        findings.add(Quality.EXTRA_SLICES_DROPPED, text)
+        notes.add(Quality.EXTRA_SLICES_DROPPED, text)
     return largest
 
 
 def _alike(one: _Frame, other: _Frame) -> bool:
     same_size = (one.header.rows, one.header.columns) == (other.header.rows, other.header.columns)
-    placed = (one.position_mm is None) == (other.position_mm is None)
-    return same_size and placed and geometry.same_orientation(one.plane.orientation, other.plane.orientation)
+    turned = one.plane.orientation, other.plane.orientation
+    same_time = one.plane.time_point == other.plane.time_point
+    return same_size and same_time and (None in turned or geometry.same_orientation(*turned))
 
 
 def _check_total(frames: Sequence[_Frame]) -> None:
@@ -134,19 +135,27 @@ def _check_total(frames: Sequence[_Frame]) -> None:
     check_size(first.rows, first.columns, len(frames), first.path)
 
 
-def _ordered(frames: Sequence[_Frame], findings: QualityNotes) -> tuple[list[_Frame], OrderFrom]:
-    """Foot to head by position along the normal; by frame or instance number only where no position is given."""
-    if all(frame.position_mm is not None for frame in frames):
-        order = sorted(frames, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame)))
-        return order, "position" if len(frames) > 1 else "single"
+def _ordered(frames: Sequence[_Frame], notes: QualityNotes) -> tuple[list[_Frame], OrderFrom]:
+    """Foot to head by position along the normal; where positions cannot be believed, by slice location or number."""
     if len(frames) == 1:
         return list(frames), "single"
-    findings.add(Quality.UNKNOWN_SPACING, "The headers give no positions; the order is that of the instance numbers.")
+    placed = [frame.position_mm for frame in frames]
+    doubt = geometry.why_incredible(placed, [frame.plane.thickness for frame in frames])
+    if doubt is None:
+        return sorted(frames, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame))), "position"
+    if any(position is not None for position in placed):
+        notes.add(Quality.POSITIONS_NOT_CREDIBLE, f"The positions in the headers are not believed: {doubt}.")
+    located = [frame.header.slice_location if frame.header.frames == 1 else None for frame in frames]
+    if geometry.why_incredible(located, [frame.plane.thickness for frame in frames]) is None:
+        moved = [replace(frame, position_mm=place) for frame, place in zip(frames, located, strict=True)]
+        return sorted(moved, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame))), "position"
+    notes.add(Quality.UNKNOWN_SPACING, "The headers give no positions to rely on; the order is that of the numbers.")
     numbers = {(frame.header.instance_number, frame.index) for frame in frames}
     if len(numbers) < len(frames):
         message = "the slices have neither positions nor distinct instance numbers, so their order is not known"
         raise BadGeometry(message, path=frames[0].header.path, hint="convert the series with its geometry, or to NIfTI")
-    return sorted(frames, key=lambda frame: (frame.header.instance_number, frame.index)), "frame"
+    unplaced = [replace(frame, position_mm=None) for frame in frames]
+    return sorted(unplaced, key=lambda frame: (frame.header.instance_number, frame.index)), "frame"
 
 
 def _preference(frame: _Frame) -> tuple[bool, bool, int, int, int, str]:
@@ -157,12 +166,11 @@ def _preference(frame: _Frame) -> tuple[bool, bool, int, int, int, str]:
     return sharp, lossy, header.acquisition_number, header.instance_number, frame.index, header.sop_uid or header.path
 
 
-def _one_each(frames: Sequence[_Frame], findings: QualityNotes) -> list[_Frame]:
+def _one_each(frames: Sequence[_Frame], notes: QualityNotes) -> list[_Frame]:
     """One frame for each position; ``frames`` are sorted by position, then preference."""
     kernels = {frame.header.kernel for frame in frames}
     if len(kernels) > 1:
-        names = ", ".join(sorted(kernel or "none" for kernel in kernels))
-        findings.add(Quality.MIXED_KERNELS, f"The series mixes reconstruction kernels: {names}.")
+        notes.add(Quality.MIXED_KERNELS, f"Slices were reconstructed with {len(kernels)} different kernels.")
     kept: list[_Frame] = []
     for frame in frames:
         here = frame.position_mm
@@ -172,45 +180,43 @@ def _one_each(frames: Sequence[_Frame], findings: QualityNotes) -> list[_Frame]:
     doubled = len(frames) - len(kept)
     if doubled:
         text = f"{doubled} slices lie at a position that another slice has; one of each was used."
-        findings.add(Quality.DUPLICATE_POSITIONS, text)
-        findings.add(Quality.EXTRA_SLICES_DROPPED, f"{doubled} slices at doubled positions were left out.")
+        notes.add(Quality.DUPLICATE_POSITIONS, text)
+        notes.add(Quality.EXTRA_SLICES_DROPPED, f"{doubled} slices at doubled positions were left out.")
     return kept
 
 
-def _note_headers(headers: Sequence[Header], findings: QualityNotes) -> None:
+def _note_headers(headers: Sequence[Header], notes: QualityNotes) -> None:
     """Codes that the headers alone justify."""
     uids = [(header.sop_uid, header.series_uid, header.study_uid) for header in headers]
     if not all(valid_uid(uid) for row in uids for uid in row):
         text = "Identifiers in the header break the DICOM rules (PS3.5 9.1) or are absent; they were kept as they are."
-        findings.add(Quality.INVALID_UID, text)
+        notes.add(Quality.INVALID_UID, text)
     if any(header.lossy or header.transfer_syntax in _LOSSY_SYNTAXES for header in headers):
         text = "The slices were compressed with loss before they came here (0028,2110); subtle blood may be gone."
-        findings.add(Quality.LOSSY_COMPRESSED, text)
+        notes.add(Quality.LOSSY_COMPRESSED, text)
     if any(header.phantom for header in headers):
-        findings.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
+        notes.add(Quality.PHANTOM, "The header says that this is a phantom, not a patient.")
 
 
-def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, findings: QualityNotes) -> Scan:
+def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, notes: QualityNotes) -> Scan:
     """Decode the kept frames and put the scan together."""
     orientation = frames[0].plane.orientation
     axial = orientation is None or geometry.angle_to_axis(orientation) <= geometry.NOT_AXIAL_DEG
     if not axial:
-        findings.add(Quality.NOT_AXIAL, "The slices are not axial; the model was trained on axial slices.")
+        notes.add(Quality.NOT_AXIAL, "The slices are not axial; the model was trained on axial slices.")
     turn = geometry.upright(orientation) if axial else geometry.Turn()
     if turn.changes:
-        findings.add(
+        notes.add(
             Quality.REORIENTED, "The slices were turned or mirrored to stand nose up, patient's right on the left."
         )
     units: Units = "hu" if all(_is_hounsfield(frame.header) for frame in frames) else "grey8"
     if units == "grey8":
-        findings.add(Quality.UNKNOWN_WINDOW, "Not a CT slice: grey levels are not Hounsfield units.")
+        notes.add(Quality.UNKNOWN_WINDOW, "Not a CT slice: grey levels are not Hounsfield units.")
     slices = []
     for frame in frames:
-        pixels = turn.apply(_decode(frame, units, findings))
+        pixels = turn.apply(_decode(frame, units, notes))
         slices.append(Slice(pixels, frame.header.path, frame.uid, frame.position_mm))  # type: ignore[arg-type]
-    return Scan(
-        ref, tuple(slices), units, _geometry(frames, order_from, turn, findings), findings.codes, findings.notes
-    )
+    return Scan(ref, tuple(slices), units, _geometry(frames, order_from, turn, notes), notes.codes, notes.notes)
 
 
 def _is_hounsfield(header: Header) -> bool:
@@ -218,16 +224,16 @@ def _is_hounsfield(header: Header) -> bool:
     return monochrome and header.modality in {"CT", ""} and not header.sop_class.startswith(_SECONDARY_CAPTURE)
 
 
-def _decode(frame: _Frame, units: Units, findings: QualityNotes) -> Pixels:
+def _decode(frame: _Frame, units: Units, notes: QualityNotes) -> Pixels:
     dataset, header = frame.file.dataset, frame.header
     stored = stored_frame(dataset, header, frame.index)
     if units == "grey8":
         if header.photometric == "MONOCHROME1":
-            findings.add(Quality.MONOCHROME1, "Stored for inverted display (MONOCHROME1); it was turned back.")
+            notes.add(Quality.MONOCHROME1, "Stored for inverted display (MONOCHROME1); it was turned back.")
         return to_grey(dataset, header, stored)
     pixels, codes = to_hounsfield(dataset, header, frame.index, stored)
     for code in codes:
-        findings.add(Quality(code), _REPAIRS[Quality(code)])
+        notes.add(Quality(code), _REPAIRS[Quality(code)])
     return pixels
 
 
@@ -237,19 +243,23 @@ _REPAIRS = {
 }
 
 
-def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Turn, findings: QualityNotes) -> Geometry:
+def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Turn, notes: QualityNotes) -> Geometry:
     """Spacing and tilt, with their codes."""
     positions = [frame.position_mm for frame in frames if frame.position_mm is not None]
     steps = geometry.spacing(positions, [frame.plane.thickness for frame in frames])
     if steps.missing:
         text = f"Slices are missing, about {steps.missing}: some gaps are wider than 1.5 times the usual distance."
-        findings.add(Quality.MISSING_SLICES, text)
+        notes.add(Quality.MISSING_SLICES, text)
     if steps.variable:
         text = f"The distance between slices varies from {steps.smallest_mm:.2f} to {steps.largest_mm:.2f} mm."
-        findings.add(Quality.VARIABLE_SPACING, text)
+        notes.add(Quality.VARIABLE_SPACING, text)
+    covered = geometry.covered_mm(positions, steps.median_mm)
+    if covered is not None and covered < geometry.HEAD_MM:
+        text = f"The slices cover {covered:.0f} mm, less than a head: what lies outside was not looked at."
+        notes.add(Quality.PARTIAL_COVERAGE, text)
     tilt = _tilt(frames[0])
     if tilt is not None and tilt >= _TILT_DEG:
-        findings.add(Quality.GANTRY_TILT, f"The slices are tilted by {tilt:.1f} degrees; they were scored as acquired.")
+        notes.add(Quality.GANTRY_TILT, f"The slices are tilted by {tilt:.1f} degrees; they were scored as acquired.")
     pixel_spacing = frames[0].plane.pixel_spacing
     turned = None if pixel_spacing is None else turn.spacing(pixel_spacing)
     return Geometry(order_from, turned, steps.median_mm, tilt)

@@ -1,10 +1,12 @@
 """What a DICOM header says about one file, as plain values.
 
-Discovery and the reader share this, so both see the same series. Patient names, ids and birth dates are never read.
+Discovery and the reader share this, so both see the same series. Of what names the patient, a digest is kept while
+files are grouped, so that two patients are told apart; it is written nowhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import struct
@@ -37,6 +39,11 @@ _KERNEL_NAMES = ("ConvolutionKernel", "ConvolutionKernelGroup")
 _PLAIN_VRS = frozenset({"CS", "DS", "IS", "LO", "SH", "UI"})  # PS3.5 6.2: backslash-separated, padded
 
 _KEYWORDS = (
+    "PatientID",
+    "PatientName",
+    "IssuerOfPatientID",
+    "FrameOfReferenceUID",
+    "SliceLocation",
     "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
@@ -88,12 +95,17 @@ PARSE_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Where one frame lies (PS3.3 C.7.6.2; per frame C.7.6.16.2.3 and .4). None where the header does not say."""
+    """Where one frame lies (PS3.3 C.7.6.2; per frame C.7.6.16.2.3 and .4). None where the header does not say.
+
+    Attributes:
+        time_point: Temporal Position Index (0020,9128) of a frame; 0 without one.
+    """
 
     orientation: Orientation | None
     position: Vector | None
     pixel_spacing: tuple[float, float] | None
     thickness: float | None
+    time_point: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,9 @@ class Header:
     """One DICOM file. Texts are stripped, empty where absent; UIDs as found, valid or not."""
 
     path: str
+    patient: str
+    frame_of_reference: str
+    slice_location: float | None
     transfer_syntax: str
     sop_class: str
     sop_uid: str
@@ -156,7 +171,9 @@ def parse(stream: BinaryIO, path: str, *, header_only: bool) -> Dataset:
             stop_before_pixels=header_only,
             specific_tags=list(_KEYWORDS) if header_only else None,
         )
-    if not dataset:  # pydicom gives up everything it read when the file ends inside a sequence or the pixels
+    if not dataset and (
+        not header_only or ends_early(stream, path)
+    ):  # pydicom gives up everything it read when the file ends inside a sequence or the pixels
         raise Truncated("the file ends inside its header or its compressed pixels", path=path, hint=COPY_AGAIN)
     return dataset
 
@@ -178,6 +195,9 @@ def header_of(dataset: Dataset, path: str, *, has_pixels: bool) -> Header:
         meta = getattr(dataset, "file_meta", None)
         return Header(
             path=path,
+            patient=_patient(dataset),
+            frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
+            slice_location=_number(dataset, "SliceLocation"),
             transfer_syntax=str(getattr(meta, "TransferSyntaxUID", "") or ""),
             sop_class=_text(dataset, "SOPClassUID") or str(getattr(meta, "MediaStorageSOPClassUID", "") or ""),
             sop_uid=_text(dataset, "SOPInstanceUID"),
@@ -218,6 +238,12 @@ def read_dicom_header(stream: BinaryIO, path: str) -> Header:
     return header
 
 
+def pixel_digest(stream: BinaryIO, path: str) -> str:
+    """SHA-256 of everything behind a file's header: its pixels, as they are stored. Raises as :func:`parse` does."""
+    parse(stream, path, header_only=True)
+    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
 def ends_early(stream: BinaryIO, path: str) -> bool:
     """Whether a file without pixel data stops in the middle of an element, so that its pixels may have been cut off."""
     import pydicom
@@ -244,6 +270,13 @@ def frame_groups(dataset: Dataset, frame: int) -> tuple[Dataset | None, Dataset 
     """(per-frame, shared) functional groups of one frame; None for an object without them."""
     shared, each = dataset.get("SharedFunctionalGroupsSequence"), dataset.get("PerFrameFunctionalGroupsSequence")
     return (each[frame] if each and frame < len(each) else None), (shared[0] if shared else None)
+
+
+def _patient(dataset: Dataset) -> str:
+    """Whom a file is of, as 16 hex digits of a digest: by id and issuer, else by name; empty without either."""
+    told = _text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")
+    named = told if told[0] else (_text(dataset, "PatientName"), "")
+    return hashlib.sha256("\n".join(named).casefold().encode("utf-8", "replace")).hexdigest()[:16] if named[0] else ""
 
 
 def _functional(dataset: Dataset, sequence: str) -> Dataset | None:
@@ -306,13 +339,14 @@ def _enhanced_plane(dataset: Dataset, frame: int) -> Plane:
     def item(sequence: str) -> Dataset | None:
         return next((found for group in groups if (found := group_item(group, sequence)) is not None), None)
 
-    measures = item("PixelMeasuresSequence")
+    measures, content = item("PixelMeasuresSequence"), item("FrameContentSequence")
     orientation, position = item("PlaneOrientationSequence"), item("PlanePositionSequence")
     return Plane(
         None if orientation is None else _orientation(orientation),
         None if position is None else _vector(position),
         None if measures is None else _pair(measures, "PixelSpacing"),
         None if measures is None else _number(measures, "SliceThickness"),
+        0 if content is None else int(_number(content, "TemporalPositionIndex") or 0),
     )
 
 

@@ -16,6 +16,11 @@ _SAME_COSINES = 0.02
 SAME_POSITION_MM = 0.01
 _MISSING = 1.5
 _VARIABLE = 0.2
+_SMALLEST_STEP_MM = 0.2
+_FEWEST_STEPS = 4
+_THICKNESS_RATIO = 9.5  # positions in centimetres or metres differ from the thickness by 10 or more
+HEAD_MM = 90.0
+"""Less than this is no whole head: from the skull base to the vertex an adult's measures 130 mm and more."""
 
 
 def normal(orientation: Orientation) -> Vector:
@@ -81,6 +86,37 @@ def spacing(positions: Sequence[float], thicknesses: Sequence[float | None]) -> 
     regular = steps[~gaps]
     low, high = (float(regular.min()), float(regular.max())) if len(regular) else (median, median)
     return Spacing(median, missing, low, high, high - low > _VARIABLE * median)
+
+
+def why_incredible(positions: Sequence[float | None], thicknesses: Sequence[float | None]) -> str | None:
+    """Why positions along the normal cannot be those of the slices of one head; None if they can.
+
+    Args:
+        positions: in mm, in any order; None for a slice without one.
+        thicknesses: Slice Thickness (0018,0050) of the same slices.
+    """
+    known = [position for position in positions if position is not None]
+    if not known:
+        return "there are none"
+    if len(known) < len(positions):
+        return f"{len(positions) - len(known)} of {len(positions)} slices have none"
+    places = np.unique(np.round(np.asarray(known, np.float64), 4))
+    if len(places) == 1:
+        return f"all {len(positions)} slices have the same"
+    step = float(np.median(np.diff(places)))
+    thick = float(np.median([value for value in thicknesses if value] or [0.0]))
+    too_small = step < _SMALLEST_STEP_MM or step * _THICKNESS_RATIO < thick
+    too_large = thick > 0 and step > _THICKNESS_RATIO * max(thick, 1.0)
+    if len(places) <= _FEWEST_STEPS or not (too_small or too_large):
+        return None
+    return f"steps of {step:.3g} mm between slices" + (f" of {thick:g} mm" if thick else "")
+
+
+def covered_mm(positions: Sequence[float], spacing_mm: float | None) -> float | None:
+    """How much of the body's length slices cover, from edge to edge; None for fewer than two positions."""
+    if len(positions) < 2 or spacing_mm is None:  # noqa: PLR2004
+        return None
+    return max(positions) - min(positions) + spacing_mm
 
 
 def _known(thicknesses: Sequence[float | None]) -> tuple[float, ...]:
