@@ -161,12 +161,12 @@ def test_a_suspect_flies_alone(run, workshop):
 def test_what_discovery_turned_away_is_reported_unread(run, workshop, engine):
     work = [
         Work(0, 0, workshop.ref(0, rejection=Cause("localizer", "a scout view"))),
-        Work(1, 0, workshop.ref(1, failure=Cause("late_slice", "came late"))),
+        Work(1, 0, workshop.ref(1, failure=Cause("truncated", "ends early"))),
         Work(2, 0, workshop.ref(2), poison=True),
     ]
     recorder = run(work, opener=lambda *_, **__: pytest.fail("must not be read"))
     found = {row: (item.report.outcome, item.report.error.code) for row, item in recorder.ended.items()}
-    assert found == {0: ("rejected", "localizer"), 1: ("failed", "late_slice"), 2: ("failed", "poison")}
+    assert found == {0: ("rejected", "localizer"), 1: ("failed", "truncated"), 2: ("failed", "poison")}
     assert engine.batches == []
 
 
