@@ -85,6 +85,13 @@ def test_a_malformed_header_in_the_broker_is_a_job_error(store, job, text):
         store.header(job)
 
 
+@pytest.mark.parametrize("change", [{"total": "many"}, {"created": ""}, {"state": b"\xff"}])
+def test_a_malformed_state_in_the_broker_is_a_job_error(store, job, change):
+    store.client.hset(f"hb:{{{job}}}", mapping=change)
+    with pytest.raises(JobError, match=f"the state of job {job} in the broker is malformed"):
+        store.progress(job)
+
+
 def test_a_malformed_job_hides_no_other_from_the_metrics(store, job, tmp_path):
     submit(store, tmp_path / "malformed", refs(3), bundle=Digest())
     store.client.hset("hb:{malformed}", "header", "{}")

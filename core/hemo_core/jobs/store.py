@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core import records
-from hemo_core.errors import BrokerError, JobExists, JobNotFound
+from hemo_core.errors import BrokerError, JobError, JobExists, JobNotFound
 from hemo_core.jobs.header import JobHeader, load_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
 from hemo_core.jobs.queue import PREFIX, redis_url, safe_url
@@ -148,7 +148,7 @@ class JobStore:
 
     @_mapped
     def progress(self, job: str) -> Progress:
-        """How far a job is. Raises JobNotFound."""
+        """How far a job is. Raises JobNotFound, JobError."""
         found = self._progress(job)
         if found is None:
             raise _unknown(job)
@@ -375,21 +375,24 @@ class JobStore:
         (seconds, micros), meta, *counts, tags, note = pipeline.execute()
         if b"header" not in meta:
             return None
-        return Progress(
-            job=job,
-            state=cast("JobState", meta[b"state"].decode()),
-            total=int(meta[b"total"]),
-            **{name: int(count) for name, count in zip(_ENDINGS, counts, strict=True)},
-            slices=int(meta.get(b"slices", 0)),
-            created=int(meta[b"created"]) / 1000,
-            started=_seconds(meta.get(b"started")),
-            finished=_seconds(meta.get(b"finished")),
-            now=int(seconds) + int(micros) / 1e6,
-            summarised=meta.get(b"summarised") == b"1",
-            codes=_tagged(tags, "failed"),
-            labels=_tagged(tags, "scored"),
-            note=None if note is None else note.decode(),
-        )
+        try:
+            return Progress(
+                job=job,
+                state=cast("JobState", meta[b"state"].decode()),
+                total=int(meta[b"total"]),
+                **{name: int(count) for name, count in zip(_ENDINGS, counts, strict=True)},
+                slices=int(meta.get(b"slices", 0)),
+                created=int(meta[b"created"]) / 1000,
+                started=_seconds(meta.get(b"started")),
+                finished=_seconds(meta.get(b"finished")),
+                now=int(seconds) + int(micros) / 1e6,
+                summarised=meta.get(b"summarised") == b"1",
+                codes=_tagged(tags, "failed"),
+                labels=_tagged(tags, "scored"),
+                note=None if note is None else note.decode(),
+            )
+        except (KeyError, ValueError) as problem:
+            raise JobError(f"the state of job {job} in the broker is malformed: {problem}") from problem
 
 
 @cache
