@@ -165,12 +165,26 @@ def test_a_password_is_never_printed(hemo, ward, tiny_bundle, tmp_path):
         "redis://127.0.0.1:1/0?password=secret",
         "clerk:secret@h",
         "redis://:secret@h:x",
+        "redis://:top/secret@127.0.0.1:1/0",
+        "redis://:top#secret@127.0.0.1:1/0",
         "redis://:secret@127.0.0.1:1?db=x",
         "redis://:secret@127.0.0.1:1?no_such_option=1",
     ):
         ran.append(hemo("status", "--broker", url))
         assert ran[-1].code == Exit.BROKER, url
     assert all("secret" not in one.out + one.err for one in ran)
+
+
+def test_metrics_of_a_broker_that_refuses_a_command_say_that_it_is_of_no_use(hemo, ward, tiny_bundle, tmp_path):
+    with PrivateBroker(tmp_path / "broker") as broker:
+        socket = broker.url.partition("://")[2]
+        hemo("submit", ward, "--broker", broker.url, "--bundle", tiny_bundle, "--job", "j", "--no-wait")
+        with Redis(unix_socket_path=socket) as server:
+            server.acl_setuser("clerk", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-llen"])
+
+        ran = hemo("metrics", "--broker", f"redis+socket://clerk:x@{socket}", "--json")
+
+    assert (ran.code, ran.json) == (Exit.DONE, {"hemo_batch_broker_up": 0})
 
 
 def test_a_finished_job_is_not_overwritten(hemo, finished, ward, tiny_bundle):

@@ -12,8 +12,8 @@ import pytest
 from hollow import write_hollow
 
 from hemo_cli.failure import Exit
+from hemo_core.jobs.results import COLUMNS
 from hemo_core.phantoms import PhantomSpec, make_phantom, write_png
-from hemo_worker.outputs.summary import COLUMNS
 
 HEMO = (sys.executable, "-m", "hemo_cli")
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -68,8 +68,8 @@ def job_dir(tmp_path: Path) -> Path:
         table = csv.DictWriter(stream, COLUMNS, restval="")
         table.writeheader()
         for number in range(3000):
-            path = f"{number:04}/Schädel-CT"
-            table.writerow({"path": path, "outcome": "failed", "code": "truncated", "message": "cut off"})
+            facts = {"scan_id": f"{number:016x}", "outcome": "failed", "code": "truncated", "message": "cut off"}
+            table.writerow({"path": f"{number:04}/Schädel-CT", **facts})
     return folder
 
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hemo_core.errors import BrokerError, JobError, SettingsError
 from hemo_core.jobs import JobStore
-from hemo_core.jobs.queue import queue_depth
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -125,7 +124,7 @@ class BrokerCollector:
                 if self._digest in (None, digest):
                     outstanding += self._store.progress(job).open
                     digests.add(digest)
-        depth = sum(queue_depth(self._store.client, digest) for digest in digests)
+        depth = sum(self._store.queue_depth(digest) for digest in digests)
         return depth, outstanding, len(self._store.workers())
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from hemo_core.bundle import Bundle
 from hemo_core.errors import HemoError, JobError, RootNotMounted
 from hemo_core.jobs import JobHeader, JobStore, enqueue
-from hemo_core.jobs.queue import queued_chunks
 from hemo_worker.child import check_precision, other_bundle
 from hemo_worker.chunks import job_folder
 from hemo_worker.settings import WorkerSettings
@@ -66,7 +65,7 @@ class Reconciler:
             header = self.store.header(job)
             missing = self._missing(header)
             if missing:
-                queue = queued_chunks(self.store.client, self.bundle.digest)
+                queue = self.store.queued_chunks(self.bundle.digest)
                 missing -= {first // header.chunk_size for name, first in queue if name == job}
             return self._send(header, missing)
         except (JobError, RootNotMounted) as problem:

@@ -53,6 +53,11 @@ def check_url(url: str) -> str:
         raise BrokerError(f"{safe_url(url)} is no URL: its host or port cannot be read", hint=_WANTED) from problem
     if parts.scheme not in _SCHEMES:
         raise BrokerError(f"{safe_url(url)} is no broker hemo-batch can use", hint=_WANTED)
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}" or "password" in parse_qs(parts.query):
+        raise BrokerError(
+            f"the login of {safe_url(url)} cannot be read",
+            hint="redis://USER:PASSWORD@HOST, in the password %40 for @, %2F for /, %3F for ? and %23 for #",
+        )
     if parts.scheme == "rediss":
         mode = parse_qs(parts.query).get("ssl_cert_reqs", [""])[0].lower().removeprefix("cert_")
         if mode != "required":

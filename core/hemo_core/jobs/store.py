@@ -22,7 +22,7 @@ from hemo_core import records
 from hemo_core.errors import BrokerError, JobError, JobExists, JobNotFound
 from hemo_core.jobs.header import JobHeader, load_job_header
 from hemo_core.jobs.progress import Ending, JobState, Progress
-from hemo_core.jobs.queue import PREFIX, redis_url, safe_url
+from hemo_core.jobs.queue import PREFIX, queue_depth, queued_chunks, redis_url, safe_url
 
 KEEP_FINISHED_S = 30 * 24 * 3600
 POISON_DEATHS = 2
@@ -269,6 +269,16 @@ class JobStore:
         """The scans that ended that way."""
         bits = _bits(self.client.get(_key(header.job, ending)), header.total)
         return tuple(int(row) for row in np.flatnonzero(bits))
+
+    @_mapped
+    def queue_depth(self, bundle_digest: str) -> int:
+        """Messages that wait in a bundle's queue."""
+        return queue_depth(self.client, bundle_digest)
+
+    @_mapped
+    def queued_chunks(self, bundle_digest: str) -> tuple[tuple[str, int], ...]:
+        """``(job, first)`` of every message that waits in a bundle's queue."""
+        return tuple(queued_chunks(self.client, bundle_digest))
 
     @_mapped
     def unleased_chunks(self, header: JobHeader) -> tuple[int, ...]:
