@@ -15,7 +15,7 @@ from hemo_core.scans.preprocess import apply_window
 from hemo_trainer.config import load_config
 from hemo_trainer.runs.fold_predictions import slice_key
 
-pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.usefixtures("step_by_step")]
 
 CONFIG = """
 name = "phantom-folds"
@@ -36,7 +36,7 @@ width = 48
 [architecture]
 cnn = "residual"
 stem = 4
-stages = [6, 8, 8]
+stages = [6, 8]
 lstm = 4
 gru = 3
 dense = 16
@@ -224,7 +224,7 @@ def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path
     from hemo_trainer.runs.leakage import BY_PATIENT, BY_SLICE, study
 
     out = config.parent / "leakage"
-    found = study(config, out, cache=config.parent / "cache")
+    found = study(config, out, cache=config.parent / "cache", folds=2)
     assert set(found) == {BY_SLICE, BY_PATIENT}
     counts = [{name: one[name] for name in ("slices", "positive", "patients")} for one in found.values()]
     assert counts[0] == counts[1]

@@ -7,7 +7,7 @@ from hemo_core.bundle.contract import InputContract
 from hemo_trainer.config import Architecture, FitConfig
 from hemo_trainer.network.model import start_network
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("step_by_step")]
 CONTRACT = InputContract(height=64, width=64)
 ARCHITECTURE = Architecture(cnn="lite0", top=8, frozen=2, lstm=3, gru=2, dense=4)
 

@@ -11,7 +11,7 @@ from hemo_core.errors import DatasetError, TrainingError
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_core.scans.preprocess import apply_window
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.usefixtures("step_by_step")]
 
 CONFIG = """
 name = "phantom-tiny"
