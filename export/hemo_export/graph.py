@@ -9,7 +9,7 @@ from typing import Any
 
 from hemo_core.errors import ExportError
 from hemo_core.inference.session import CONTRACT_KEY
-from hemo_export.submodels import Parts
+from hemo_export.submodels import Submodels
 
 OPSET = 17
 _LOOPS = frozenset({"Loop", "If", "Scan"})
@@ -17,11 +17,11 @@ _RECURRENT = frozenset({"LSTM", "GRU"})
 _LENGTHS_INPUT = 4  # position of sequence_lens among the inputs of the ONNX operators LSTM and GRU
 
 
-def cnn_graph(parts: Parts, contract: str) -> Any:
+def cnn_graph(submodels: Submodels, contract: str) -> Any:
     """The ONNX model ``slices (n, H, W, C)`` → ``features (n, h, w, K)``, ``embedding (n, E)``.
 
     Args:
-        parts: the Keras models.
+        submodels: the Keras models.
         contract: text for ``metadata_props``.
 
     Raises:
@@ -29,13 +29,13 @@ def cnn_graph(parts: Parts, contract: str) -> Any:
     """
     import tensorflow as tf
 
-    signature = [tf.TensorSpec((None, *parts.cnn.input_shape[1:]), tf.float32, name="slices")]
+    signature = [tf.TensorSpec((None, *submodels.cnn.input_shape[1:]), tf.float32, name="slices")]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def run(slices: Any) -> dict[str, Any]:
-        features = parts.cnn(slices, training=False)
-        pooled = parts.explain == "pooled"
-        embedding = tf.reduce_mean(features, (1, 2)) if pooled else parts.pool(features[None], training=False)[0]
+        features = submodels.cnn(slices, training=False)
+        pooled = submodels.explain == "pooled"
+        embedding = tf.reduce_mean(features, (1, 2)) if pooled else submodels.pool(features[None], training=False)[0]
         return {"features": features, "embedding": embedding}
 
     proto = _convert(run, signature, contract)
@@ -43,7 +43,7 @@ def cnn_graph(parts: Parts, contract: str) -> Any:
     return proto
 
 
-def sequence_graph(parts: Parts, contract: str) -> Any:
+def sequence_graph(submodels: Submodels, contract: str) -> Any:
     """The ONNX model ``embeddings (scans, slices, E)``, ``lengths (scans,)`` → ``logits (scans, slices, L)``.
 
     Logits at and beyond a scan's length mean nothing.
@@ -53,16 +53,16 @@ def sequence_graph(parts: Parts, contract: str) -> Any:
     """
     import tensorflow as tf
 
-    signature = [tf.TensorSpec((None, None, parts.sequence.input_shape[-1]), tf.float32, name="embeddings")]
+    signature = [tf.TensorSpec((None, None, submodels.sequence.input_shape[-1]), tf.float32, name="embeddings")]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def run(embeddings: Any) -> dict[str, Any]:
-        with _fusable_gru(parts.sequence):
-            return {"logits": parts.sequence(embeddings, training=False)}
+        with _fusable_gru(submodels.sequence):
+            return {"logits": submodels.sequence(embeddings, training=False)}
 
     proto = _convert(run, signature, contract)
-    _require_ops(proto, "sequence", recurrent=recurrent_layers(parts.sequence))
-    return _with_lengths(proto, scan_memory=parts.memory == "scan")
+    _require_ops(proto, "sequence", recurrent=recurrent_layers(submodels.sequence))
+    return _with_lengths(proto, scan_memory=submodels.memory == "scan")
 
 
 def op_census(proto: Any) -> dict[str, int]:

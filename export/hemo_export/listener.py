@@ -8,7 +8,7 @@ from hemo_export.gates import GateResult
 
 
 class Listener(Protocol):
-    """Told about each step as it begins and about each gate as it finishes."""
+    """OwnerSettings about each step as it begins and about each gate as it finishes."""
 
     def step(self, text: str) -> None:
         """Something begins that takes a while."""

@@ -21,17 +21,17 @@ from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import contract_text
 from hemo_core.records import encode
 from hemo_export.gates import GateContext
-from hemo_export.gates.failure_folder import discard
+from hemo_export.gates.failure_folder import discard_failure
 from hemo_export.graph import OPSET, cnn_graph, op_census, sequence_graph
 from hemo_export.listener import Listener, Silent
 from hemo_export.metadata import expected_metadata, write_metadata
 from hemo_export.page import PAGE, export_page
 from hemo_export.parity.reference import KerasModel
-from hemo_export.parity.task_answers import Respondent
 from hemo_export.parity.task_scans import TaskData, load_task_data
+from hemo_export.parity.task_scores import ScoredModel
 from hemo_export.release import judge_fp32, measured, release_variants
 from hemo_export.run_folder import RunFolder, read_run
-from hemo_export.submodels import Parts, take_apart
+from hemo_export.submodels import Submodels, split_model
 
 CARD = "MODEL_CARD.md"
 EVIDENCE = "evidence"
@@ -81,7 +81,7 @@ def export_run(
     if target.exists():
         raise ExportError("exists already", path=str(target), hint="a bundle is never overwritten; take a new version")
     failed = out / f"{target.name}.failed"
-    discard(failed)
+    discard_failure(failed)
     if failed.exists():
         raise ExportError("is in the way of what a failed gate would leave", path=str(failed), hint="move it away")
     out.mkdir(parents=True, exist_ok=True)
@@ -104,12 +104,12 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def gate_context(run: RunFolder, parts: Parts, bundle: Bundle, data: TaskData) -> GateContext:
+def gate_context(run: RunFolder, submodels: Submodels, bundle: Bundle, data: TaskData) -> GateContext:
     """What the gates of fp32 look at: ``bundle`` beside the Keras model it came from."""
-    keras = KerasModel(parts)
-    reference = Respondent("Keras", keras, data, run.scoring)
+    keras = KerasModel(submodels)
+    reference = ScoredModel("Keras", keras, data, run.scoring)
     explain = cache(lambda: Explainer(bundle))
-    return GateContext(run, parts, keras, bundle, "fp32", data, reference, explain)
+    return GateContext(run, submodels, keras, bundle, "fp32", data, reference, explain)
 
 
 def _build(
@@ -118,43 +118,43 @@ def _build(
     """Write all files into ``folder``, judge every precision, and seal with the results."""
     data = load_task_data(run)
     listener.step("load the Keras model and trace its graphs")
-    parts = take_apart(load_keras(run.model, threads=os.cpu_count()))
-    _check_shapes(parts, run)
-    manifest = _write_fp32(run, parts, folder, identity)
+    submodels = split_model(load_keras(run.model, threads=os.cpu_count()))
+    _check_shapes(submodels, run)
+    manifest = _write_fp32(run, submodels, folder, identity)
     listener.step(f"check fp32 against Keras on {data.in_words()}")
-    context = gate_context(run, parts, seal(folder, manifest), data)
+    context = gate_context(run, submodels, seal(folder, manifest), data)
     results = judge_fp32(context, failed, listener)
     variants = release_variants(context, manifest, results, failed, listener)
     if measure:
         listener.step("measure speed and memory")
-        variants = measured(seal(folder, {**manifest, "variants": variants}), variants)
+        variants = measured(seal(folder, {**manifest, "variants": encode(variants)}), variants)
     numeric = next(result.figures for result in results if "max_abs_logit_difference" in result.figures)
     complete = {
         **manifest,
-        "variants": variants,
+        "variants": encode(variants),
         "gates": {"data": data.describe()},
         "parity": {key: numeric[key] for key in ("max_abs_logit_difference", "logit_limit", "checks")},
     }
     (folder / PAGE).parent.mkdir(exist_ok=True)
-    (folder / PAGE).write_bytes(export_page(seal(folder, complete).content))
+    (folder / PAGE).write_bytes(export_page(seal(folder, complete)))
     seal(folder, complete)
 
 
-def _write_fp32(run: RunFolder, parts: Parts, folder: Path, identity: Mapping[str, str]) -> dict[str, Any]:
+def _write_fp32(run: RunFolder, submodels: Submodels, folder: Path, identity: Mapping[str, str]) -> dict[str, Any]:
     """Both graphs, both Keras files and what is taken along; returns the manifest as far as it is known."""
     contract = contract_text(run.contract)
-    graphs = {CNN: cnn_graph(parts, contract), SEQUENCE: sequence_graph(parts, contract)}
+    graphs = {CNN: cnn_graph(submodels, contract), SEQUENCE: sequence_graph(submodels, contract)}
     for file_name, proto in graphs.items():
         (folder / file_name).write_bytes(proto.SerializeToString())
         write_metadata(folder / file_name, expected_metadata(run, identity["name"], identity["version"], "fp32"))
-    parts.model.save(folder / MODEL)
-    parts.head.save(folder / HEAD)
+    submodels.model.save(folder / MODEL)
+    submodels.head.save(folder / HEAD)
     _take_along(run.path, folder)
     content = run.content
     return {
         **identity,
         **encode(run.contract),
-        "explain": {"method": "grad-cam", "path": parts.explain, "memory": parts.memory},
+        "explain": {"method": "grad-cam", "path": submodels.explain, "memory": submodels.memory},
         "training": {key: content[key] for key in _TRAINING if key in content},
         "metrics": content["metrics"],
         **{key: content[key] for key in _OPTIONAL if key in content},
@@ -165,11 +165,11 @@ def _write_fp32(run: RunFolder, parts: Parts, folder: Path, identity: Mapping[st
     }
 
 
-def _check_shapes(parts: Parts, run: RunFolder) -> None:
+def _check_shapes(submodels: Submodels, run: RunFolder) -> None:
     """The contract must be the model's own."""
-    if tuple(parts.cnn.input_shape[1:]) != run.picture:
-        raise ExportError(f"run.json says {run.picture} for a slice, the model takes {parts.cnn.input_shape[1:]}")
-    named, channels = len(run.scoring.findings), parts.sequence.output_shape[-1]
+    if tuple(submodels.cnn.input_shape[1:]) != run.picture:
+        raise ExportError(f"run.json says {run.picture} for a slice, the model takes {submodels.cnn.input_shape[1:]}")
+    named, channels = len(run.scoring.findings), submodels.sequence.output_shape[-1]
     if channels != named:
         raise ExportError(f"run.json names {named} findings, the model has {channels} outputs")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hemo_core.bundle import Bundle
 from hemo_core.pages import render
 from hemo_core.wording import STATEMENT
 from hemo_export.table import COLUMNS, rows
@@ -12,25 +13,25 @@ from hemo_export.table import COLUMNS, rows
 PAGE = "evidence/export.html"
 
 
-def export_page(manifest: Mapping[str, Any]) -> bytes:
+def export_page(bundle: Bundle) -> bytes:
     """The page, UTF-8: the table of precisions and every gate of each.
 
     Args:
-        manifest: ``bundle.json`` with ``scoring``, ``variants``, ``gates``, ``parity`` and ``files``.
+        bundle: with ``variants``, ``gates`` and ``parity``.
     """
-    primary = next(one["text"] for one in manifest["scoring"]["findings"] if one["role"] == "primary")
+    manifest = bundle.content
     return render(
         "hemo_export",
         "export.html",
         manifest=manifest,
         statement=STATEMENT,
-        told=_told(manifest["gates"]["data"], primary),
+        asked_about=_asked_about(manifest["gates"]["data"], bundle.scoring.primary.text),
         columns=COLUMNS,
         rows=rows(manifest),
     )
 
 
-def _told(data: Mapping[str, Any], finding: str) -> str:
+def _asked_about(data: Mapping[str, Any], finding: str) -> str:
     """What the models were asked about, and what follows from it."""
     told = (
         f"{data['scans']} {data['origin']} with {data['slices']} slices ({data['positive_scans']} scans and "

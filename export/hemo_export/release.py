@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hemo_core.bundle import CNN, Bundle, seal
-from hemo_core.bundle.manifest import PRECISIONS, Precision
+from hemo_core.bundle.manifest import Precision, Variant
 from hemo_core.errors import ExportError, GatesFailed
+from hemo_core.records import encode
 from hemo_export.gates import FP32_GATES, VARIANT_GATES, Gate, GateContext, GateResult, failures, run_gates
-from hemo_export.gates.failure_folder import leave
+from hemo_export.gates.failure_folder import keep_failure
 from hemo_export.listener import Listener
 from hemo_export.metadata import expected_metadata, write_metadata
 from hemo_export.parity.task_scans import calibration_pixels
-from hemo_export.variants.build import HALF_CNN, INT8_CNN, Variant, make_variants
+from hemo_export.variants.build import HALF_CNN, INT8_CNN, make_variants
 from hemo_export.variants.speed import time_precisions
 
 Results: TypeAlias = tuple[GateResult, ...]
-Entries: TypeAlias = dict[str, dict[str, Any]]
+Entries: TypeAlias = dict[Precision, Variant]
 
 
 def judge_fp32(context: GateContext, failed: Path, listener: Listener) -> Results:
@@ -36,7 +37,7 @@ def judge_fp32(context: GateContext, failed: Path, listener: Listener) -> Result
     results = _run(FP32_GATES, context, listener)
     broken = failures(results)
     if broken:
-        scripts = leave(failed, context.bundle.path, {"fp32": results})
+        scripts = keep_failure(failed, context.bundle.path, {"fp32": results})
         raise GatesFailed(
             f"{len(broken)} of {len(results)} gates failed: {in_words(broken)}",
             path=str(failed),
@@ -62,31 +63,32 @@ def release_variants(
     """
     folder = context.bundle.path
     listener.step("make the smaller precisions")
-    made, reason = _make(context)
-    entries: Entries = {each.name: {**each.to_json(), "released": not reason, "reason": reason} for each in made}
-    entries["fp32"] = {**entries["fp32"], "released": True, "reason": "", "gates": recorded(fp32)}
-    if not reason:
-        bundle = seal(folder, {**manifest, "variants": entries})
+    entries = _make(context)
+    entries["fp32"] = replace(entries["fp32"], gates=recorded(fp32))
+    made: list[Precision] = [name for name, entry in entries.items() if entry.released and name != "fp32"]
+    if made:
+        bundle = seal(folder, {**manifest, "variants": encode(entries)})
         ours = replace(context, bundle=bundle, reference=context.subject)
-        judged = {each.name: _judge(replace(ours, precision=each.name), listener) for each in made[1:]}
+        judged = {name: _judge(replace(ours, precision=name), listener) for name in made}
         for precision, results in judged.items():
             told = in_words(failures(results))
-            entries[precision] |= {"released": not told, "reason": told, "gates": recorded(results)}
+            entry = entries[precision]
+            entries[precision] = replace(entry, released=not told, reason=told, gates=recorded(results))
         if any(failures(results) for results in judged.values()):
-            leave(failed, folder, judged)
+            keep_failure(failed, folder, judged)
     for name, entry in entries.items():
-        if not entry["released"]:
-            (folder / entry["cnn"]).unlink(missing_ok=True)
-            listener.left_out(name, entry["reason"], str(failed) if failed.is_dir() else "")
+        if not entry.released:
+            (folder / entry.cnn).unlink(missing_ok=True)
+            listener.left_out(name, entry.reason, str(failed) if failed.is_dir() else "")
     return entries
 
 
 def measured(bundle: Bundle, entries: Entries) -> Entries:
     """``entries`` with a benchmark of each released precision, all measured in turns."""
-    released: list[Precision] = [precision for precision in PRECISIONS if entries.get(precision, {}).get("released")]
+    released = [precision for precision, entry in entries.items() if entry.released]
     found = time_precisions(bundle, released)
     return {
-        precision: {**entry, "benchmark": found[precision]} if precision in found else entry
+        precision: replace(entry, benchmark=found[precision]) if precision in found else entry
         for precision, entry in entries.items()
     }
 
@@ -113,14 +115,19 @@ def _run(gates: tuple[Gate, ...], context: GateContext, listener: Listener) -> R
     return run_gates(gates, context, lambda result: listener.gate(context.precision, result))
 
 
-def _make(context: GateContext) -> tuple[tuple[Variant, ...], str]:
-    """All precisions, named as their model is; or why there is only fp32."""
+def _make(context: GateContext) -> Entries:
+    """All precisions, each graph named as its model is; or fp32 and why there is no other."""
     folder = context.bundle.path
     try:
         made = make_variants(folder, calibration_pixels(context.run))
     except ExportError as error:
-        return (Variant("fp32", CNN), Variant("fp16", HALF_CNN), Variant("int8", INT8_CNN)), f"cannot be made: {error}"
-    for variant in made[1:]:
-        metadata = expected_metadata(context.run, context.bundle.name, context.bundle.version, variant.name)
+        left_out = Variant(released=False, reason=f"cannot be made: {error}")
+        return {
+            "fp32": Variant(released=True, cnn=CNN),
+            "fp16": replace(left_out, cnn=HALF_CNN),
+            "int8": replace(left_out, cnn=INT8_CNN),
+        }
+    for name, variant in list(made.items())[1:]:
+        metadata = expected_metadata(context.run, context.bundle.name, context.bundle.version, name)
         write_metadata(folder / variant.cnn, metadata)
-    return made, ""
+    return made

@@ -14,7 +14,7 @@ Memory = Literal["scan", "slice"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Submodels:
     """Models that share the weights of ``model``.
 
     Attributes:
@@ -37,7 +37,7 @@ class Parts:
     memory: Memory = "scan"
 
 
-def take_apart(model: Any) -> Parts:
+def split_model(model: Any) -> Submodels:
     """Find the parts of a model whose layers are ``per_slice`` (wraps the CNN) and ``head`` (ends in ``sequence``).
 
     Raises:
@@ -55,7 +55,7 @@ def take_apart(model: Any) -> Parts:
         hint = "it needs a layer per_slice, and a layer head that holds a layer sequence"
         raise ExportError(f"the model cannot be taken apart: {error}", hint=hint) from error
     explain = _explain_path(pool, tuple(cnn.output_shape[1:]))
-    return Parts(model, cnn, pool, sequence, head, explain, _memory(sequence))
+    return Submodels(model, cnn, pool, sequence, head, explain, _memory(sequence))
 
 
 def _nodes(model: Any) -> list[Any]:

@@ -103,7 +103,7 @@ def test_each_kind_of_change_is_found(pair):
     assert not found.same_data
     interval = {"low": 0.5, "high": 1.0}
     assert found.metrics[0] == Figure("test.exam.auc", {"value": 0.8, **interval}, {"value": 0.9, **interval})
-    assert json.loads(json.dumps(found.to_json()))["contract"][0]["after"] == 0.7
+    assert json.loads(json.dumps(encode(found)))["contract"][0]["after"] == 0.7
 
 
 def test_a_graph_that_cannot_be_read_is_compared_by_digest_and_said_so(pair):

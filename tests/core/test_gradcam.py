@@ -16,7 +16,7 @@ from hemo_core.inference.session import Engine
 from hemo_export.package import export_run
 from hemo_export.parity.outputs import pictures
 from hemo_export.parity.reference import full_gradcam
-from hemo_export.submodels import take_apart
+from hemo_export.submodels import split_model
 
 pytestmark = pytest.mark.tensorflow
 
@@ -79,7 +79,7 @@ def compare(explainer: Explainer, folder: Path, label: int) -> np.ndarray:
     slices = pictures(np.random.default_rng(5), 7, shape)
     chosen = [6, 0, 3, 1, 4]
     found = explainer.heatmaps(Engine(bundle, device="cpu").cnn(slices).features, chosen, label)
-    whole = full_gradcam(take_apart(load_keras(bundle.path / "model.keras")), slices, chosen, label)
+    whole = full_gradcam(split_model(load_keras(bundle.path / "model.keras")), slices, chosen, label)
     assert found.shape == whole.shape
     assert np.abs(found - whole).max() < 1e-4
     return found

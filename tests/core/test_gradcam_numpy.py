@@ -95,7 +95,7 @@ def exported() -> Callable[[Any], tuple[Any, OnnxGraph]]:
             import keras
 
             from hemo_export.graph import sequence_graph
-            from hemo_export.submodels import Parts
+            from hemo_export.submodels import Submodels
 
             keras.utils.set_random_seed(len(made))
             embeddings = keras.Input((None, WIDTH), name="embeddings")
@@ -103,7 +103,7 @@ def exported() -> Callable[[Any], tuple[Any, OnnxGraph]]:
             model = keras.Model(embeddings, logits, name="sequence")
             rng = np.random.default_rng(len(made))
             model.set_weights([rng.normal(0, 0.7, weight.shape) for weight in model.get_weights()])
-            proto = sequence_graph(Parts(None, None, None, model, None, "pooled"), "{}")
+            proto = sequence_graph(Submodels(None, None, None, model, None, "pooled"), "{}")
             made[middle] = model, read_onnx(proto.SerializeToString(), "memory")
         return made[middle]
 
@@ -130,7 +130,7 @@ def test_a_head_that_pools_by_maximum_and_flattens_is_that_of_tensorflow(exporte
 
     from hemo_core.bundle.keras_layers import PerSlice
     from hemo_export.graph import cnn_graph
-    from hemo_export.submodels import Parts
+    from hemo_export.submodels import Submodels
 
     layers = keras.layers
     keras.utils.set_random_seed(5)
@@ -140,7 +140,7 @@ def test_a_head_that_pools_by_maximum_and_flattens_is_that_of_tensorflow(exporte
     pool = keras.Model(maps, layers.Dense(WIDTH, activation="relu")(pooled), name="pool")
     model, graph = exported(as_trained)
     head = keras.Model(maps, model(pool(maps)))
-    proto = cnn_graph(Parts(None, cnn, pool, model, head, "general"), "{}")
+    proto = cnn_graph(Submodels(None, cnn, pool, model, head, "general"), "{}")
     ours = HeadGradient(read_onnx(proto.SerializeToString(), "cnn"), "cnn", SequenceGradient(graph, "sequence"))
     features = np.random.default_rng(5).normal(size=(6, 5, 5, 4)).astype(np.float32)
     chosen = np.asarray([5, 0, 3], np.int32)

@@ -113,7 +113,7 @@ def test_one_of_several_trusted_keys_is_enough(folder, ours, theirs, trusted):
 
 def test_a_foreign_signature_under_a_trusted_keys_name_is_refused(folder, theirs, trusted):
     digest = open_bundle(folder).digest
-    forged = Signature(digest, trusted.key_id, sign(digest, theirs).value)
+    forged = Signature(digest, trusted.key_id, sign(digest, theirs).signature)
     (folder / SIGNATURE).write_bytes(forged.to_bytes())
     with pytest.raises(SignatureWrong, match=r"its signature is not key [0-9a-f]{16}…'s"):
         open_bundle(folder, [trusted])
@@ -131,7 +131,7 @@ def test_a_signature_moved_to_another_bundle_is_refused(folder, ours, trusted, t
     signed = sign_bundle(folder, ours)
     other = write_hollow(tmp_path / "other", version="2.0.0")
     assert signed.signature is not None
-    moved = Signature(other.digest, trusted.key_id, signed.signature.value)
+    moved = Signature(other.digest, trusted.key_id, signed.signature.signature)
     (other.path / SIGNATURE).write_bytes(moved.to_bytes())
     with pytest.raises(SignatureWrong):
         open_bundle(other.path, [trusted])

@@ -15,7 +15,7 @@ from hemo_core.errors import ExportError
 from hemo_core.records import encode
 from hemo_export.graph import sequence_graph
 from hemo_export.package import export_run
-from hemo_export.submodels import Parts, take_apart
+from hemo_export.submodels import Submodels, split_model
 
 pytestmark = pytest.mark.tensorflow
 
@@ -94,16 +94,18 @@ def test_a_model_of_another_build_cannot_be_taken_apart():
     import keras
 
     with pytest.raises(ExportError, match="per_slice"):
-        take_apart(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]))
+        split_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]))
 
 
 def test_a_recurrence_without_fused_form_is_refused(tiny_bundle):
     """``reset_after=False`` has no pattern in tf2onnx: it would become a Loop."""
-    parts = take_apart(load_keras(tiny_bundle / "model.keras"))
+    submodels = split_model(load_keras(tiny_bundle / "model.keras"))
     import keras
 
     embeddings = keras.Input((None, 16), name="embeddings")
     looping = keras.layers.GRU(4, return_sequences=True, reset_after=False)(embeddings)
     sequence = keras.Model(embeddings, looping)
     with pytest.raises(ExportError, match="Loop"):
-        sequence_graph(Parts(parts.model, parts.cnn, parts.pool, sequence, parts.head, "pooled"), "{}")
+        sequence_graph(
+            Submodels(submodels.model, submodels.cnn, submodels.pool, sequence, submodels.head, "pooled"), "{}"
+        )

@@ -26,7 +26,7 @@ from hemo_core.records import encode
 from hemo_export import package
 from hemo_export.gates import FILE_GATES, GateContext, GateResult, failures, run_gates
 from hemo_export.gates.contract import SameContract
-from hemo_export.gates.failure_folder import RESULTS, discard, leave, reopened
+from hemo_export.gates.failure_folder import RESULTS, discard_failure, failed_bundle, keep_failure
 from hemo_export.gates.numeric import HeatMapParity, HeatMapsWithoutTensorFlow, NumericParity
 from hemo_export.gates.providers import SameOnCuda
 from hemo_export.gates.refusals import Refusals
@@ -37,7 +37,7 @@ from hemo_export.package import export_run, gate_context
 from hemo_export.parity.task_scans import load_task_data
 from hemo_export.release import in_words
 from hemo_export.run_folder import read_run
-from hemo_export.submodels import take_apart
+from hemo_export.submodels import split_model
 
 pytestmark = pytest.mark.tensorflow
 
@@ -78,7 +78,7 @@ def good(run: Path) -> GateContext:
     """The exported bundle, as its gates see it."""
     bundle = export_run(run, run / "out", version="1.0.0", measure=False)
     found = read_run(run)
-    return gate_context(found, take_apart(load_keras(found.model)), bundle, load_task_data(found))
+    return gate_context(found, split_model(load_keras(found.model)), bundle, load_task_data(found))
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def check(gate: Any, context: GateContext) -> GateResult:
 
 def reproduced(result: GateResult, context: GateContext, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run what a failed gate leaves, in a process of its own."""
-    script = leave(folder / "left", context.bundle.path, {"fp32": (result,)})[0]
+    script = keep_failure(folder / "left", context.bundle.path, {"fp32": (result,)})[0]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env=environment)
 
@@ -272,7 +272,8 @@ def test_another_head_is_caught_by_the_heat_maps(good, tmp_path):
     assert (result.passed, result.figures["largest_difference"] > 1e-2) == (False, True)
     assert check(HeatMapsWithoutTensorFlow(), context).passed  # it reads the graphs, which are as they were
     ran = reproduced(result, context, tmp_path)
-    assert (ran.returncode, "largest difference of each label's and slice's map" in ran.stdout) == (1, True), ran.stderr
+    told = "largest difference of each finding's and slice's map" in ran.stdout
+    assert (ran.returncode, told) == (1, True), ran.stderr
 
 
 def test_an_engine_that_scores_nan_is_caught(good, monkeypatch):
@@ -286,7 +287,7 @@ def test_task_parity_leaves_the_scans_and_the_answers_they_should_have_got(plant
     context = plant(raise_bias(0.5))
     ran = reproduced(check(TaskParity(EXACT), context), context, tmp_path)
     assert (ran.returncode, "broken limits: " in ran.stdout) == (1, True), ran.stderr
-    with reopened(tmp_path / "left") as bundle:
+    with failed_bundle(tmp_path / "left") as bundle:
         assert bundle.name == "tiny"
 
 
@@ -309,8 +310,8 @@ def test_cuda_is_recorded_as_not_run_and_caught_where_it_differs(good, plant, mo
 def test_a_failed_export_names_every_gate_and_leaves_scripts_but_no_bundle(run, tmp_path, monkeypatch):
     honest = package.sequence_graph
 
-    def faulty(parts: Any, contract: str) -> Any:
-        proto = honest(parts, contract)
+    def faulty(submodels: Any, contract: str) -> Any:
+        proto = honest(submodels, contract)
         add_loop(proto)
         raise_bias(0.5)(proto)
         return proto
@@ -329,8 +330,8 @@ def test_a_failed_export_names_every_gate_and_leaves_scripts_but_no_bundle(run, 
     assert [path.name for path in tmp_path.iterdir()] == [left.name]
     with pytest.raises(BundleMissing, match=r"has no bundle\.json"):
         open_bundle(left)
-    discard(tmp_path)
-    discard(left)
+    discard_failure(tmp_path)
+    discard_failure(left)
     assert not left.exists()
 
 

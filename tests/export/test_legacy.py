@@ -23,7 +23,7 @@ from hemo_core.scans.preprocess import apply_window, crop_resize, to_input, whol
 from hemo_export.graph import cnn_graph, op_census, sequence_graph
 from hemo_export.legacy.make_run import STATEMENT, Assumptions, bundle_name, make_run
 from hemo_export.package import export_run
-from hemo_export.submodels import take_apart
+from hemo_export.submodels import split_model
 
 pytestmark = pytest.mark.tensorflow
 
@@ -39,7 +39,7 @@ def in_onnxruntime(run: Path, slices: np.ndarray) -> tuple[np.ndarray, dict[str,
     """Logits ``(n,)`` of the graphs of a run, and the operators of the sequence. ``slices`` are one scan."""
     import onnxruntime
 
-    parts = take_apart(load_keras(run / "model.keras"))
+    parts = split_model(load_keras(run / "model.keras"))
     graphs = cnn_graph(parts, "{}"), sequence_graph(parts, "{}")
     cnn, sequence = (onnxruntime.InferenceSession(graph.SerializeToString()) for graph in graphs)
     embedding = cnn.run(["embedding"], {"slices": slices})[0][None]
@@ -170,7 +170,7 @@ def test_variants_of_the_family_give_the_same_logits(body: Any, channels: int, s
     assert np.abs(found - logits).max() < 1e-4
     assert np.ptp(logits) > 1e-3
     pooled = "pooled" if body in {pooled_lstm_only, rescaled_colour} else "general"
-    assert take_apart(load_keras(run / "model.keras")).explain == pooled
+    assert split_model(load_keras(run / "model.keras")).explain == pooled
 
 
 def logits_of(model: Any, slices: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from hemo_core.bundle import MANIFEST, Bundle, open_bundle, seal
 from hemo_core.errors import ExportError, PrecisionRefused
 from hemo_core.inference.scoring import score_scan
 from hemo_core.inference.session import Engine
+from hemo_core.records import encode
 from hemo_core.scans.preprocess import to_input
 
 pytest.importorskip("onnx", reason="needs the export extra")
@@ -43,8 +44,7 @@ def varied(tiny_bundle: Path, pixels: np.ndarray, tmp_path_factory: pytest.TempP
     folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("varied") / "tiny"))
     manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
     made = make_variants(folder, pixels)
-    listed = {variant.name: {**variant.to_json(), "released": True} for variant in made}
-    return seal(folder, {**manifest, "variants": listed})
+    return seal(folder, {**manifest, "variants": encode(made)})
 
 
 def initializers(path: Path) -> list[np.ndarray]:
@@ -79,19 +79,19 @@ def test_graphs_are_small_and_weights_leave_room_in_the_multiply_add(varied):
 
 def test_the_same_slices_give_the_same_bytes(varied, graphs, pixels):
     made = make_variants(graphs, pixels)
-    assert [variant.name for variant in made] == ["fp32", "fp16", "int8"]
-    assert made[2].made == {
+    assert list(made) == ["fp32", "fp16", "int8"]
+    assert made["int8"].made == {
         "calibrated_on": "training slices",
         "slices": len(pixels),
         "method": "minmax",
         "weight_bits": 7,
     }
-    for variant in made[1:]:
+    for variant in (made["fp16"], made["int8"]):
         assert (graphs / variant.cnn).read_bytes() == (varied.path / variant.cnn).read_bytes()
 
 
 def test_without_slices_phantoms_calibrate(graphs):
-    assert make_variants(graphs, None)[2].made["calibrated_on"] == "generated phantoms"
+    assert make_variants(graphs, None)["int8"].made["calibrated_on"] == "generated phantoms"
 
 
 @pytest.mark.parametrize("shape", [(4, 32, 32, 1), (0, 64, 64, 1), (4, 64, 64)])

@@ -11,6 +11,7 @@ from hemo_cli.commands.bundle_diff import diff
 from hemo_cli.console import print_fields, print_json
 from hemo_cli.options import bundle_argument, json_option
 from hemo_cli.settings import SETTINGS
+from hemo_core.records import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ def show(path: Path | None, trusted_keys: tuple[PublicKey, ...], as_json: bool) 
     """What a bundle is: labels, input, threshold, metrics, licence. Default: the one that came along."""
     opened = _open(path)
     if as_json:
-        signature = _signature(opened, trusted_keys).to_json()
+        signature = encode(_signature(opened, trusted_keys))
         print_json({"path": str(opened.path), "digest": opened.digest, "signature": signature, **opened.content})
         return
     print_fields(f"{opened.name} {opened.version}", _facts(opened, trusted_keys))
@@ -71,7 +72,7 @@ def verify(path: Path | None, trusted_keys: tuple[PublicKey, ...], as_json: bool
     facts = {"name": opened.name, "version": opened.version, "digest": opened.digest, "path": str(opened.path)}
     if as_json:
         counted = {"verified": True, "files": len(opened.manifest.files)}
-        print_json({**counted, "signature": signature.to_json(), **facts})
+        print_json({**counted, "signature": encode(signature), **facts})
         return
     title = f"verified: {len(opened.manifest.files)} files are what was sealed"
     print_fields(title, {**facts, "signature": signature.in_words()})
@@ -185,6 +186,10 @@ def _facts(opened: Bundle, trusted: tuple[PublicKey, ...]) -> dict[str, Any]:
         "input": f"{opened.input.height}×{opened.input.width}, {windows} HU",
         "threshold": f"{opened.scoring.threshold:.4f} (probability, {'not ' if origin else ''}calibrated)",
         "calibration": f"temperature {opened.scoring.temperature:.4f}",
+        **{
+            f"  {one.name}": f"told beside it; threshold {one.threshold:.4f}, temperature {one.temperature:.4f}"
+            for one in opened.scoring.details
+        },
         **({"origin": f"{origin['file']}; {origin['statement']}"} if origin else {}),
         "grad-cam": opened.manifest.explain.path,
         "heat maps": _HEATMAP_CHECK[opened.heatmap_check],

@@ -11,6 +11,7 @@ import click
 
 from hemo_cli.console import out, plain, print_json
 from hemo_cli.options import json_option, rows_option
+from hemo_core.records import encode
 
 if TYPE_CHECKING:
     from hemo_core.bundle.comparison import BundleComparison, Change, Figure, GraphChange
@@ -34,7 +35,7 @@ def diff(before: Path, after: Path, rows: int, as_json: bool) -> None:
 
     found = compare_bundles(open_bundle(before), open_bundle(after))
     if as_json:
-        print_json(found.to_json())
+        print_json(encode(found))
         return
     _show(found, rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from hemo_core.bundle.manifest import current
@@ -79,10 +79,6 @@ class BundleComparison:
     variants: tuple[Change, ...]
     other: tuple[Change, ...]
     same_data: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return asdict(self)
 
 
 def compare_bundles(before: Bundle, after: Bundle) -> BundleComparison:

@@ -7,28 +7,24 @@ ended by a line feed.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from hemo_core.bundle.keys import PublicKey, public_half
-from hemo_core.bundle.manifest import canonical, parse_object
+from hemo_core.bundle.manifest import canonical
 from hemo_core.errors import (
-    BundleMalformed,
     BundleUnsigned,
     BundleUntrusted,
     SignatureForeign,
     SignatureMalformed,
     SignatureWrong,
 )
+from hemo_core.records import encode, load
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-ALGORITHM = "ed25519"
-SCHEMA_VERSION = 1
 LARGEST_SIGNATURE = 4096
 SHORT = 16
 _LENGTH = 64
@@ -42,23 +38,18 @@ class Signature:
     Attributes:
         digest: sha256 of the ``bundle.json`` that was signed, 64 hex digits.
         key_id: names the key, see :attr:`hemo_core.bundle.keys.PublicKey.key_id`.
-        value: 64 bytes.
+        signature: 64 bytes, base64 in the file.
     """
 
     digest: str
     key_id: str
-    value: bytes
+    signature: bytes
+    algorithm: Literal["ed25519"] = "ed25519"
+    schema_version: Literal[1] = 1
 
     def to_bytes(self) -> bytes:
         """The file's bytes, in the canonical form of ``bundle.json``."""
-        content = {
-            "algorithm": ALGORITHM,
-            "digest": self.digest,
-            "key_id": self.key_id,
-            "schema_version": SCHEMA_VERSION,
-            "signature": base64.b64encode(self.value).decode(),
-        }
-        return canonical(content)
+        return canonical(encode(self))
 
     @classmethod
     def from_bytes(cls, raw: bytes, where: str) -> Signature:
@@ -70,15 +61,8 @@ class Signature:
         Raises:
             SignatureMalformed: it is torn, of a newer schema, or spelt in another than the canonical form.
         """
-        try:
-            content = parse_object(raw, where)
-        except BundleMalformed as error:
-            raise SignatureMalformed(error.message, path=where, hint=_FETCH) from error
-        if (content.get("schema_version"), content.get("algorithm")) != (SCHEMA_VERSION, ALGORITHM):
-            said = f"is of schema {content.get('schema_version')} and algorithm {content.get('algorithm')}"
-            raise SignatureMalformed(said, path=where, hint=f"this version reads schema {SCHEMA_VERSION}, {ALGORITHM}")
-        found = cls(_text(content, "digest"), _text(content, "key_id"), _decoded(_text(content, "signature")))
-        if len(found.value) != _LENGTH or found.to_bytes() != raw:
+        found = load(cls, raw, error=SignatureMalformed, what="signature", path=where)
+        if len(found.signature) != _LENGTH or found.to_bytes() != raw:
             raise SignatureMalformed("is torn, or not spelt as a signature is", path=where, hint=_FETCH)
         return found
 
@@ -96,10 +80,6 @@ class SignatureState:
     state: str
     key_id: str = ""
     code: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """JSON-ready form."""
-        return asdict(self)
 
     def in_words(self) -> str:
         """One line."""
@@ -161,18 +141,6 @@ def check_signature(signature: Signature | None, digest: str, trusted: Sequence[
     if key is None:
         said = f"is signed by key {signature.key_id[:SHORT]}…, which is not trusted here"
         raise SignatureForeign(said, path=where, hint="if you do trust its owner: --trusted-key, HEMO_TRUSTED_KEYS")
-    if not key.accepts(signature.value, message(digest)):
+    if not key.accepts(signature.signature, message(digest)):
         raise SignatureWrong(f"its signature is not key {key.key_id[:SHORT]}…'s", path=where, hint=_FETCH)
     return key.key_id
-
-
-def _text(content: dict[str, Any], name: str) -> str:
-    value = content.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return b""

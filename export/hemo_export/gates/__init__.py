@@ -34,20 +34,20 @@ VARIANT_GATES: tuple[Gate, ...] = (*FILE_GATES, TaskParity(RELEASE), SameOnCuda(
 
 
 def run_gates(
-    gates: tuple[Gate, ...], context: GateContext, tell: Callable[[GateResult], None]
+    gates: tuple[Gate, ...], context: GateContext, on_result: Callable[[GateResult], None]
 ) -> tuple[GateResult, ...]:
     """Run every gate, whatever the others found.
 
     Args:
         gates: what to check.
         context: what to check it on.
-        tell: called with each result as it is there.
+        on_result: called with each result as it is there.
     """
     results = []
     for gate in gates:
         began = time.perf_counter()
         result = replace(_checked(gate, context), seconds=time.perf_counter() - began)
-        tell(result)
+        on_result(result)
         results.append(result)
     return tuple(results)
 

@@ -15,10 +15,10 @@ from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.precision import variant_files
 from hemo_core.inference.session import Device, Engine
 from hemo_export.parity.reference import KerasModel
-from hemo_export.parity.task_answers import OnnxModel, Respondent
 from hemo_export.parity.task_scans import TaskData
+from hemo_export.parity.task_scores import OnnxModel, ScoredModel
 from hemo_export.run_folder import RunFolder
-from hemo_export.submodels import Parts
+from hemo_export.submodels import Submodels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ class GateContext:
 
     Attributes:
         run: the training run.
-        parts: the Keras models.
+        submodels: the Keras models.
         keras: the same, compiled.
         bundle: the folder being built, sealed.
         precision: which of its graphs are judged.
@@ -93,12 +93,12 @@ class GateContext:
     """
 
     run: RunFolder
-    parts: Parts
+    submodels: Submodels
     keras: KerasModel
     bundle: Bundle
     precision: Precision
     data: TaskData
-    reference: Respondent
+    reference: ScoredModel
     explain: Callable[[], Explainer]
     threads: int | None = None
 
@@ -118,9 +118,9 @@ class GateContext:
         return self.engine_on("cpu")
 
     @cached_property
-    def subject(self) -> Respondent:
+    def subject(self) -> ScoredModel:
         """Who is judged, on the CPU."""
-        return self.respondent(self.engine)
+        return self.scored_model(self.engine)
 
     def engine_on(self, device: Device, batch: int = 16) -> Engine:
         """Both graphs in onnxruntime.
@@ -130,10 +130,10 @@ class GateContext:
         """
         return Engine(self.bundle, device=device, threads=self.threads, batch=batch, precision=self.precision)
 
-    def respondent(self, engine: Engine) -> Respondent:
+    def scored_model(self, engine: Engine) -> ScoredModel:
         """The graphs in ``engine``, as somebody to ask about :attr:`data`."""
         name = f"{self.precision} on {engine.provider.removesuffix('ExecutionProvider')}"
-        return Respondent(name, OnnxModel(engine, self.explain()), self.data, self.bundle.scoring)
+        return ScoredModel(name, OnnxModel(engine, self.explain()), self.data, self.bundle.scoring)
 
 
 class Gate(Protocol):

@@ -23,7 +23,7 @@ RESULTS, UNSEALED = "gates.json", "unsealed.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class FailureFiles:
     """What a script finds beside itself.
 
     Attributes:
@@ -39,7 +39,7 @@ class Material:
     arrays: dict[str, npt.NDArray[Any]]
 
 
-def leave(folder: Path, built: Path, results: Mapping[Precision, Sequence[GateResult]]) -> tuple[Path, ...]:
+def keep_failure(folder: Path, built: Path, results: Mapping[Precision, Sequence[GateResult]]) -> tuple[Path, ...]:
     """Keep what is needed to look into failed gates.
 
     The folder can never be taken for a bundle (its manifest has another name), and git ignores it, for it may hold
@@ -53,7 +53,7 @@ def leave(folder: Path, built: Path, results: Mapping[Precision, Sequence[GateRe
     Returns:
         The scripts.
     """
-    discard(folder)
+    discard_failure(folder)
     shutil.copytree(built, folder)
     (folder / MANIFEST).rename(folder / UNSEALED)
     (folder / ".gitignore").write_text("*\n", "utf-8")
@@ -67,13 +67,13 @@ def leave(folder: Path, built: Path, results: Mapping[Precision, Sequence[GateRe
     )
 
 
-def discard(folder: Path) -> None:
+def discard_failure(folder: Path) -> None:
     """Remove what an earlier export left; a folder that is none of ours stays."""
     if (folder / RESULTS).is_file():
         shutil.rmtree(folder)
 
 
-def material(script: str) -> Material:
+def failure_files(script: str) -> FailureFiles:
     """What was left beside ``repro_<name>.py``.
 
     Args:
@@ -84,11 +84,11 @@ def material(script: str) -> Material:
     facts = json.loads((path.parent / f"{name}.json").read_text("utf-8"))
     arrays_file = path.parent / f"{name}.npz"
     arrays = dict(np.load(arrays_file, allow_pickle=False)) if arrays_file.is_file() else {}
-    return Material(path.parent, name, facts, arrays)
+    return FailureFiles(path.parent, name, facts, arrays)
 
 
 @contextmanager
-def reopened(folder: Path) -> Iterator[Bundle]:
+def failed_bundle(folder: Path) -> Iterator[Bundle]:
     """The failed bundle, sealed again in a temporary place, as the gates met it."""
     manifest = json.loads((folder / UNSEALED).read_text("utf-8"))
     with tempfile.TemporaryDirectory(prefix="hemo-failed-") as scratch:

@@ -30,4 +30,4 @@ class SameOnCuda:
         except DeviceError as error:
             return GateResult(self.name, None, "not run: no CUDA", detail=str(error))
         reference = context.subject if context.precision == "fp32" else context.reference
-        return judged(self.name, context, self.limits, context.respondent(engine), reference)
+        return judged(self.name, context, self.limits, context.scored_model(engine), reference)

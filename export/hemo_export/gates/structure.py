@@ -45,7 +45,7 @@ class OperatorCensus:
 
     def check(self, context: GateContext) -> GateResult:
         """See :class:`hemo_export.gates.base.Gate`."""
-        wanted = {op: recurrent_layers(context.parts.sequence).get(op, 0) for op in RECURRENT}
+        wanted = {op: recurrent_layers(context.submodels.sequence).get(op, 0) for op in RECURRENT}
         asked = {context.files.cnn: dict.fromkeys(RECURRENT, 0), context.files.sequence: wanted}
         protos = {file: _load(context.bundle.path / file) for file in asked}
         census = {file: op_census(proto) for file, proto in protos.items()}

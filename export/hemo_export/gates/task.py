@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from hemo_export.gates.base import GateContext, GateResult, Reproduction
-from hemo_export.parity.task_answers import Apart, Respondent, compare
+from hemo_export.parity.task_scores import ScoredModel, TaskDifference, compare
 
 LEAST_DELTA_AUC, MOST_FLIPS = -0.005, 0.01
 MOST_DELTA, LEAST_CORRELATION = 1e-4, 0.99
@@ -30,7 +30,7 @@ class TaskLimits:
     delta: float | None = None
     correlation: float | None = None
 
-    def broken_by(self, apart: Apart) -> tuple[str, ...]:
+    def broken_by(self, apart: TaskDifference) -> tuple[str, ...]:
         """What of it is not kept, in words."""
         area, maps = apart.worst_delta_auc, apart.map_correlation
         kept = {
@@ -71,11 +71,11 @@ class TaskParity:
 
 
 def judged(
-    name: str, context: GateContext, limits: TaskLimits, subject: Respondent, reference: Respondent
+    name: str, context: GateContext, limits: TaskLimits, subject: ScoredModel, reference: ScoredModel
 ) -> GateResult:
     """Hold ``subject`` against ``reference``."""
     data = context.data
-    apart = compare(subject.answers, reference.answers, data, context.run.scoring.threshold)
+    apart = compare(subject.scores, reference.scores, data, context.run.scoring)
     broken = limits.broken_by(apart)
     return GateResult(
         name,
@@ -88,7 +88,7 @@ def judged(
     )
 
 
-def _figures(apart: Apart) -> dict[str, Any]:
+def _figures(apart: TaskDifference) -> dict[str, Any]:
     return {
         "delta_auc_scans": apart.delta_auc_scans,
         "delta_auc_slices": apart.delta_auc_slices,
@@ -99,8 +99,10 @@ def _figures(apart: Apart) -> dict[str, Any]:
     }
 
 
-def _reproduction(context: GateContext, limits: TaskLimits, subject: Respondent, reference: Respondent) -> Reproduction:
-    expected = reference.answers
+def _reproduction(
+    context: GateContext, limits: TaskLimits, subject: ScoredModel, reference: ScoredModel
+) -> Reproduction:
+    expected = reference.scores
     facts = {
         "precision": context.precision,
         "origin": context.data.origin,

@@ -23,7 +23,7 @@ _SMALL_SCALE = 0.1  # 1/255 and 1/127.5 bring 8-bit grey to about one
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rebuilt:
-    """A model as :func:`hemo_export.submodels.take_apart` expects it.
+    """A model as :func:`hemo_export.submodels.split_model` expects it.
 
     Attributes:
         model: ``(scans, slices, H, W, C)`` in [0, 1] → logits ``(scans, slices, 1)``, positive for the finding.
@@ -304,7 +304,7 @@ def _one_step(into: Any, logits: Any) -> Any:
 
 
 def _assembled(cnn: Any, pool: Any, one_slice: Any) -> Any:
-    """The whole model, with the names that :func:`hemo_export.submodels.take_apart` looks for."""
+    """The whole model, with the names that :func:`hemo_export.submodels.split_model` looks for."""
     import keras
 
     from hemo_core.bundle.keras_layers import PerSlice

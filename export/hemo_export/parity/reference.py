@@ -10,23 +10,23 @@ import numpy.typing as npt
 
 from hemo_core.inference.gradcam import normalised
 from hemo_core.inference.session import CnnOutput
-from hemo_export.submodels import Parts
+from hemo_export.submodels import Submodels
 
 Float: TypeAlias = npt.NDArray[np.float32]
 
 
 class KerasModel:
-    """The parts of a Keras model as TensorFlow graphs: the very same numbers as eagerly, many times faster.
+    """The submodels of a Keras model as TensorFlow graphs: the very same numbers as eagerly, many times faster.
 
     Args:
-        parts: the Keras models.
+        submodels: the Keras models.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, submodels: Submodels) -> None:
         self._model, self._cnn, self._pool, self._sequence = (
-            _compiled(model) for model in (parts.model, parts.cnn, parts.pool, parts.sequence)
+            _compiled(model) for model in (submodels.model, submodels.cnn, submodels.pool, submodels.sequence)
         )
-        self._gradient = _head_gradient(parts.head)
+        self._gradient = _head_gradient(submodels.head)
 
     def logits(self, scans: Float) -> Float:
         """The whole model, scan by scan: ``(scans, slices, H, W, C)`` → ``(scans, slices, L)``."""
@@ -59,11 +59,11 @@ class KerasModel:
         return normalised(np.stack(maps))
 
 
-def full_gradcam(parts: Parts, slices: Float, chosen: Sequence[int], channel: int = 0) -> Float:
+def full_gradcam(submodels: Submodels, slices: Float, chosen: Sequence[int], channel: int = 0) -> Float:
     """Grad-CAM of chosen slices of one scan on the whole Keras model: what the split way is held against.
 
     Args:
-        parts: the Keras models.
+        submodels: the Keras models.
         slices: the scan, float32 ``(t, H, W, C)``.
         chosen: p slices to explain.
         channel: index of the logit to explain.
@@ -71,7 +71,7 @@ def full_gradcam(parts: Parts, slices: Float, chosen: Sequence[int], channel: in
     Returns:
         float32 ``(p, h, w)``, see :meth:`KerasModel.heatmaps`.
     """
-    model = KerasModel(parts)
+    model = KerasModel(submodels)
     return model.heatmaps(model.cnn(slices).features, chosen, channel)
 
 

@@ -33,7 +33,7 @@ class TaskData:
 
     Attributes:
         pixels: uint8 ``(N, H, W, C)``.
-        labels: int8 ``(N,)``: 1 shows hemorrhage, 0 does not, −1 unknown.
+        labels: int8 ``(N,)``: 1 shows the primary finding, 0 does not, −1 unknown.
         scan: int32 ``(N,)``, the scan a slice belongs to; a scan's slices in anatomical order.
         origin: where they come from.
         scored_before: the model was fitted on them, so they tell how far two models differ, never how good one is.
@@ -50,13 +50,14 @@ class TaskData:
         return tuple(np.flatnonzero(self.scan == number) for number in np.unique(self.scan))
 
     def scan_labels(self) -> npt.NDArray[np.int8]:
-        """int8 ``(scans,)``: 1 if a slice shows hemorrhage, else −1 if a slice is unknown, else 0."""
+        """int8 ``(scans,)``: 1 if a slice shows the primary finding, else −1 if a slice is unknown, else 0."""
         return np.asarray([_scan_label(self.labels[indices]) for indices in self.scans()], np.int8)
 
     def explained(self) -> tuple[tuple[int, int], ...]:
         """(scan, slice within it) to draw heat maps of: the middle positive slice, else the middle one.
 
-        At most 16 scans, those with hemorrhage first. No model's score decides, so all models are asked about the same.
+        At most 16 scans, those with the primary finding first. No model's score decides, so all models are asked about
+        the same.
         """
         order = np.argsort(-self.scan_labels(), kind="stable")[:_MAPPED_SCANS]
         scans = self.scans()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.bundle import CNN, SEQUENCE
+from hemo_core.bundle import CNN
 from hemo_core.bundle.contract import InputContract
-from hemo_core.bundle.manifest import Precision
+from hemo_core.bundle.manifest import Precision, Variant
 from hemo_core.errors import BundleSchema, ExportError
 from hemo_core.inference.session import CONTRACT_KEY, carried_contract
 from hemo_export.parity.phantom_inputs import phantom_slices
@@ -25,28 +22,7 @@ MOST_SLICES = 512
 _PHANTOM_SCANS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One precision of a bundle.
-
-    Attributes:
-        name: the precision.
-        cnn, sequence: its files in the bundle's folder. The recurrent half stays float32 in all of them: it takes a
-            fiftieth of the time, and a fused LSTM has no 8-bit form.
-        made: how, JSON-ready.
-    """
-
-    name: Precision
-    cnn: str
-    sequence: str = SEQUENCE
-    made: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry's beginning in ``bundle.json``; gates and benchmark are added to it."""
-        return {"cnn": self.cnn, "sequence": self.sequence, "made": dict(self.made)}
-
-
-def make_variants(folder: Path, calibration_pixels: Grey | None) -> tuple[Variant, ...]:
+def make_variants(folder: Path, calibration_pixels: Grey | None) -> dict[Precision, Variant]:
     """Write the fp16 and the int8 graph beside ``cnn.onnx``. Same input, same bytes.
 
     Args:
@@ -65,7 +41,11 @@ def make_variants(folder: Path, calibration_pixels: Grey | None) -> tuple[Varian
     to_half(folder / CNN, folder / HALF_CNN)
     to_int8(folder / CNN, folder / INT8_CNN, pixels)
     calibrated = {"calibrated_on": origin, "slices": len(pixels), "method": "minmax", "weight_bits": 7}
-    return (Variant("fp32", CNN), Variant("fp16", HALF_CNN), Variant("int8", INT8_CNN, made=calibrated))
+    return {
+        "fp32": Variant(released=True, cnn=CNN),
+        "fp16": Variant(released=True, cnn=HALF_CNN),
+        "int8": Variant(released=True, cnn=INT8_CNN, made=calibrated),
+    }
 
 
 def _input_contract(path: Path) -> InputContract:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from hemo_export.gates.failure_folder import material
+from hemo_export.gates.failure_folder import failure_files
 from hemo_export.gates.structure import problems
 
 
 def main() -> int:
     """1 if the failure is still there."""
-    left = material(__file__)
+    kept = failure_files(__file__)
     found = [
         f"{name}: {problem}"
-        for name, ranks in left.facts["graphs"].items()
-        for problem in problems(left.folder / name, ranks)
+        for name, ranks in kept.facts["graphs"].items()
+        for problem in problems(kept.folder / name, ranks)
     ]
     sys.stdout.write(("\n".join(found) or "all graphs are valid") + "\n")
     return int(bool(found))

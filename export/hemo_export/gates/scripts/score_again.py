@@ -8,19 +8,19 @@ import numpy as np
 
 from hemo_core.inference.session import Engine
 from hemo_core.scans.preprocess import to_input
-from hemo_export.gates.failure_folder import material, reopened
+from hemo_export.gates.failure_folder import failed_bundle, failure_files
 
 
 def main() -> int:
     """0 if all scans got a score; else the error speaks for itself."""
-    left = material(__file__)
-    pixels, scan = left.arrays["pixels"], left.arrays["scan"]
-    with reopened(left.folder) as bundle:
-        engine = Engine(bundle, device="cpu", precision=left.facts["precision"])
+    kept = failure_files(__file__)
+    pixels, scan = kept.arrays["pixels"], kept.arrays["scan"]
+    with failed_bundle(kept.folder) as bundle:
+        engine = Engine(bundle, device="cpu", precision=kept.facts["precision"])
         for number in np.unique(scan):
             slices = to_input(pixels[scan == number])
-            parts = [engine.cnn(slices[at : at + engine.batch]) for at in range(0, len(slices), engine.batch)]
-            logits = engine.sequence(np.concatenate([part.embeddings for part in parts]))
+            outputs = [engine.cnn(slices[at : at + engine.batch]) for at in range(0, len(slices), engine.batch)]
+            logits = engine.sequence(np.concatenate([output.embeddings for output in outputs]))
             sys.stdout.write(f"scan {number}: greatest logit {logits.max():.4f}\n")
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from findings import one_finding, three_findings
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import ExportError
@@ -14,8 +15,8 @@ from hemo_core.records import encode
 from hemo_export.gates.task import EXACT, RELEASE
 from hemo_export.parity.outputs import difference
 from hemo_export.parity.ranks import auc, midranks, rank_correlation
-from hemo_export.parity.task_answers import Answers, Apart, compare
 from hemo_export.parity.task_scans import TaskData, load_task_data, phantom_task_data
+from hemo_export.parity.task_scores import TaskDifference, TaskScores, compare
 from hemo_export.run_folder import read_run
 
 
@@ -52,23 +53,36 @@ def data(labels: list[int], scan: list[int]) -> TaskData:
     return TaskData(pixels, np.asarray(labels, np.int8), np.asarray(scan, np.int32), "validation scans")
 
 
-def answers(scans: list[float], slices: list[float], labels: list[str]) -> Answers:
-    return Answers(np.asarray(scans), np.asarray(slices), tuple(labels), np.zeros((0, 2, 2), np.float32))
+def scores(scans: list[float], slices: list[float], labels: list[str]) -> TaskScores:
+    return TaskScores(np.c_[scans], np.c_[slices], tuple(labels), np.zeros((0, 2, 2), np.float32))
 
 
 def test_two_models_are_compared_on_scans_and_slices():
     asked = data([1, 0, 0, 0, -1], [7, 7, 8, 8, 9])
-    reference = answers([0.9, 0.2, 0.5], [0.9, 0.4, 0.1, 0.2, 0.5], ["hemorrhage", "no_finding", "hemorrhage"])
-    found = answers([0.9, 0.3, 0.5], [0.35, 0.4, 0.1, 0.2, 0.5], ["review", "no_finding", "hemorrhage"])
-    apart = compare(found, reference, asked, 0.5)
-    assert apart == Apart(0.0, 2 / 3 - 1, 1, 1, 3, 5, pytest.approx(0.55), None)
+    reference = scores([0.9, 0.2, 0.5], [0.9, 0.4, 0.1, 0.2, 0.5], ["hemorrhage", "no_finding", "hemorrhage"])
+    found = scores([0.9, 0.3, 0.5], [0.35, 0.4, 0.1, 0.2, 0.5], ["review", "no_finding", "hemorrhage"])
+    apart = compare(found, reference, asked, one_finding())
+    assert apart == TaskDifference(0.0, 2 / 3 - 1, 1, 1, 3, 5, pytest.approx(0.55), None)
     assert apart.flip_rate == 1 / 3
     assert set(RELEASE.broken_by(apart)) == {"AUC", "flips"}
     assert set(EXACT.broken_by(apart)) == {"AUC", "flips", "|Δp|"}
 
 
+def test_a_detail_that_is_called_otherwise_counts_as_a_flip():
+    scoring = three_findings()  # thresholds 0.3, 0.5 and 0.9, the primary finding in the middle
+    maps = np.zeros((0, 2, 2), np.float32)
+    slices = np.asarray([[0.2, 0.6, 0.8], [0.2, 0.6, 0.8]])
+    moved = slices + np.asarray([[0.0, 0.01, 0.0], [0.0, 0.0, 0.15]])
+    reference = TaskScores(slices[:1], slices, ("bleed",), maps)
+    found = TaskScores(moved[1:], moved, ("bleed",), maps)
+    apart = compare(found, reference, data([1, 0], [0, 0]), scoring)
+    assert (apart.flipped_scans, apart.flipped_slices) == (1, 1)
+    assert apart.largest_delta == pytest.approx(0.15)
+    assert apart.delta_auc_slices == pytest.approx(0.5)  # of the primary finding: 0.61 over 0.6, before a tie
+
+
 def test_release_limits_themselves_pass():
-    at_the_limit = Apart(-0.005, 0.2, 1, 0, 100, 50, 0.3, 0.2)
+    at_the_limit = TaskDifference(-0.005, 0.2, 1, 0, 100, 50, 0.3, 0.2)
     assert RELEASE.broken_by(at_the_limit) == ()
     assert EXACT.broken_by(at_the_limit) == ("flips", "|Δp|", "heat maps")
 

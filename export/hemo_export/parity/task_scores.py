@@ -33,7 +33,7 @@ class ScoringModel(Protocol):
     def sequence(self, embeddings: Float) -> Float:
         """One scan, ``(slices, E)`` → logits ``(slices, L)``."""
 
-    def heatmaps(self, features: Float, slices: Sequence[int]) -> Float:
+    def heatmaps(self, features: Float, slices: Sequence[int], channel: int) -> Float:
         """Of one scan's features ``(t, h, w, K)``, normalised maps ``(p, h, w)``."""
 
 
@@ -52,18 +52,18 @@ class OnnxModel:
         """See :meth:`hemo_core.inference.session.Engine.sequence`."""
         return self.engine.sequence(embeddings)
 
-    def heatmaps(self, features: Float, slices: Sequence[int]) -> Float:
+    def heatmaps(self, features: Float, slices: Sequence[int], channel: int) -> Float:
         """See :meth:`hemo_core.inference.gradcam.Explainer.heatmaps`."""
-        return self.explainer.heatmaps(features, slices)
+        return self.explainer.heatmaps(features, slices, channel)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class TaskScores:
     """A model's answers.
 
     Attributes:
-        scans: calibrated probabilities ``(scans,)``.
-        slices: calibrated probabilities ``(N,)``.
+        scans: calibrated probabilities ``(scans, L)``, by finding.
+        slices: calibrated probabilities ``(N, L)``.
         labels: each scan's label.
         maps: heat maps ``(m, h, w)`` of :meth:`hemo_export.parity.task_scans.TaskData.explained`.
     """
@@ -75,14 +75,15 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class TaskDifference:
     """How far a model's answers lie from a reference's.
 
     Attributes:
-        delta_auc_scans, delta_auc_slices: AUC minus the reference's; None where one class is missing.
-        flipped_scans, flipped_slices: how many labels are others at the locked threshold.
+        delta_auc_scans, delta_auc_slices: AUC of the primary finding minus the reference's; None where one class is
+            missing.
+        flipped_scans, flipped_slices: how many are labelled or called otherwise at the locked threshold of any finding.
         scans, slices: how many there are.
-        largest_delta: largest absolute difference of a calibrated probability, of scans and slices.
+        largest_delta: largest absolute difference of a calibrated probability, of scans and slices and all findings.
         map_correlation: lowest rank correlation (Spearman) of a heat map with the reference's; None without maps.
     """
 
@@ -115,7 +116,7 @@ class Apart:
 
 
 @dataclass(frozen=True)
-class Respondent:
+class ScoredModel:
     """A model with its answers, asked once and only when somebody wants to know."""
 
     name: str
@@ -124,12 +125,12 @@ class Respondent:
     scoring: ScoringContract
 
     @cached_property
-    def answers(self) -> Answers:
+    def scores(self) -> TaskScores:
         """Raises ScoringFailed where the model gives no number."""
-        return answer(self.model, self.data, self.scoring)
+        return score_task(self.model, self.data, self.scoring)
 
 
-def answer(model: ScoringModel, data: TaskData, scoring: ScoringContract) -> Answers:
+def score_task(model: ScoringModel, data: TaskData, scoring: ScoringContract) -> TaskScores:
     """Score all scans and draw the heat maps.
 
     Raises:
@@ -138,34 +139,35 @@ def answer(model: ScoringModel, data: TaskData, scoring: ScoringContract) -> Ans
     explained = dict(data.explained())
     kept = {int(index) for number, indices in enumerate(data.scans()) if number in explained for index in indices}
     embeddings, features = _slices(model, data, kept)
-    scans, slices, labels, maps = [], np.zeros(len(data.labels)), [], []
+    scans, slices, labels, maps = [], np.zeros((len(data.labels), len(scoring.findings))), [], []
     for number, indices in enumerate(data.scans()):
         score = score_scan(model.sequence(embeddings[indices]), scoring)
-        scans.append(score.probability)
-        slices[indices] = score.slice_probabilities
+        scans.append([one.probability for one in score.findings])
+        slices[indices] = np.stack([one.slice_probabilities for one in score.findings], axis=1)
         labels.append(score.label)
         if number in explained:
             scan_features = np.stack([features[int(index)] for index in indices])
-            maps.append(model.heatmaps(scan_features, [explained[number]])[0])
-    return Answers(np.asarray(scans), slices, tuple(labels), np.stack(maps))
+            maps.append(model.heatmaps(scan_features, [explained[number]], scoring.channel)[0])
+    return TaskScores(np.asarray(scans), slices, tuple(labels), np.stack(maps))
 
 
-def compare(found: Answers, reference: Answers, data: TaskData, threshold: float) -> Apart:
+def compare(found: TaskScores, reference: TaskScores, data: TaskData, scoring: ScoringContract) -> TaskDifference:
     """How far ``found`` lies from ``reference``.
 
     Args:
         found, reference: answers about ``data``.
         data: the scans, with the truth.
-        threshold: the locked probability from which a slice counts as positive.
+        scoring: holds the locked thresholds.
     """
-    flipped_scans = sum(mine != theirs for mine, theirs in zip(found.labels, reference.labels, strict=True))
-    flipped_slices = int(np.count_nonzero((found.slices >= threshold) != (reference.slices >= threshold)))
+    primary = scoring.channel
+    called_otherwise = _called_otherwise(found.scans, reference.scans, scoring)
+    labelled_otherwise = np.asarray(found.labels) != np.asarray(reference.labels)
     correlations = [rank_correlation(mine, theirs) for mine, theirs in zip(found.maps, reference.maps, strict=True)]
-    return Apart(
-        delta_auc_scans=_delta_auc(data.scan_labels(), found.scans, reference.scans),
-        delta_auc_slices=_delta_auc(data.labels, found.slices, reference.slices),
-        flipped_scans=flipped_scans,
-        flipped_slices=flipped_slices,
+    return TaskDifference(
+        delta_auc_scans=_delta_auc(data.scan_labels(), found.scans[:, primary], reference.scans[:, primary]),
+        delta_auc_slices=_delta_auc(data.labels, found.slices[:, primary], reference.slices[:, primary]),
+        flipped_scans=int(np.count_nonzero(called_otherwise | labelled_otherwise)),
+        flipped_slices=int(np.count_nonzero(_called_otherwise(found.slices, reference.slices, scoring))),
         scans=len(found.scans),
         slices=len(found.slices),
         largest_delta=float(
@@ -183,6 +185,12 @@ def _slices(model: ScoringModel, data: TaskData, kept: set[int]) -> tuple[Float,
         embeddings.append(output.embeddings)
         features.update({first + at: maps for at, maps in enumerate(output.features) if first + at in kept})
     return np.concatenate(embeddings), features
+
+
+def _called_otherwise(found: Doubles, reference: Doubles, scoring: ScoringContract) -> npt.NDArray[np.bool_]:
+    """Which rows of ``(n, L)`` probabilities lie on the other side of a threshold: ``(n,)``."""
+    thresholds = np.asarray([finding.threshold for finding in scoring.findings])
+    return np.asarray(((found >= thresholds) != (reference >= thresholds)).any(axis=1))
 
 
 def _delta_auc(truth: npt.NDArray[np.int8], found: Doubles, reference: Doubles) -> float | None:
