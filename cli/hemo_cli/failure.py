@@ -8,9 +8,10 @@ import traceback
 from enum import IntEnum
 
 import click
+from click.core import ParameterSource
 
 from hemo_cli.console import err, plain, print_json
-from hemo_core.errors import HemoError
+from hemo_core.errors import HemoError, SettingsError
 
 
 class Exit(IntEnum):
@@ -43,6 +44,7 @@ def exit_code(error: BaseException, *, as_json: bool) -> int:
         error: whatever a command raised.
         as_json: print ``{"error": {code, message, path, hint}}`` on standard output instead of words on standard error.
     """
+    error = _of_the_file(error) or error
     if isinstance(error, HemoError):
         _say(error.code, error.message, error.path, error.hint, as_json=as_json)
         return error.exit_code
@@ -60,6 +62,15 @@ def exit_code(error: BaseException, *, as_json: bool) -> int:
     hint = "this is a bug in hemo-batch; please report it with the traceback on standard error"
     _say("bug", f"{type(error).__name__}: {error}", None, hint, as_json=as_json)
     return Exit.BUG
+
+
+def _of_the_file(error: BaseException) -> SettingsError | None:
+    """A wrong value that stands in the settings file, where click would blame the option."""
+    match error:
+        case click.BadParameter(ctx=click.Context() as ctx, param=click.Parameter(name=str() as name)):
+            if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
+                return SettingsError(f"{name}: {error.message}", path=str(ctx.find_root().obj.path))
+    return None
 
 
 def _usage(error: click.ClickException, *, as_json: bool) -> int:

@@ -62,7 +62,8 @@ class LazyGroup(click.Group):
         """Read the settings file for the command that follows; a wrong setting keeps nobody from reading the help."""
         if args and args != ["--version"] and not ctx.resilient_parsing:
             try:
-                ctx.default_map = dict.fromkeys(COMMANDS, default_map(load_settings()))
+                ctx.obj = load_settings()
+                ctx.default_map = dict.fromkeys(COMMANDS, default_map(ctx.obj))
             except SettingsError:
                 if not set(args) & set(ctx.help_option_names):
                     raise

@@ -60,7 +60,7 @@ def outputs_option(command: Command) -> Command:
         "--outputs",
         type=OutputNames(),
         multiple=True,
-        callback=lambda _, __, given: tuple(dict.fromkeys(name for names in given for name in names)),
+        callback=lambda _, __, lists: tuple(dict.fromkeys(name for names in lists for name in names)),
         metavar="NAME,…",
         help=f"{text} [default: report,pictures,page]",
     )(command)

@@ -83,31 +83,31 @@ class Setting:
             callback=_unique_roots if isinstance(here.kind, Root) else None,
         )
 
-    def parse(self, given: str | list[str], name: str, path: str | None = None) -> Any:
+    def parse(self, raw: str | list[str], name: str, path: str | None = None) -> Any:
         """The value that a text of the environment, or an entry of the file, means.
 
         Args:
-            given: what stands there.
+            raw: what stands there.
             name: of the variable or of the key, for the message.
             path: of the file.
 
         Raises:
             SettingsError: it cannot be used.
         """
-        if isinstance(given, list) and not self.several:
+        if isinstance(raw, list) and not self.several:
             raise SettingsError(f"{name} takes one value, not a list", path=path)
         try:
-            found = tuple(self.kind.convert(part, None, None) for part in self.parts(given))
+            found = tuple(self.kind.convert(part, None, None) for part in self.parts(raw))
         except click.BadParameter as problem:
-            hint = did_you_mean(str(given), self.kind.choices) if isinstance(self.kind, click.Choice) else None
+            hint = did_you_mean(str(raw), self.kind.choices) if isinstance(self.kind, click.Choice) else None
             raise SettingsError(f"{name}: {problem.message}", path=path, hint=hint) from problem
         return found if self.several else found[0]
 
-    def parts(self, given: str | list[str]) -> list[str]:
-        """The texts in it, one unless it may be given several times."""
-        if isinstance(given, list):
-            return given
-        return list(self.kind.split_envvar_value(given)) if self.several else [given]
+    def parts(self, raw: str | list[str]) -> list[str]:
+        """The texts in it, one unless it may be raw several times."""
+        if isinstance(raw, list):
+            return raw
+        return list(self.kind.split_envvar_value(raw)) if self.several else [raw]
 
 
 def _unique_roots(_: click.Context, option: click.Parameter, pairs: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
@@ -278,6 +278,6 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
 def default_map(file: SettingsFile) -> dict[str, str | list[str]]:
     """What click looks for in the file, by parameter."""
     return {
-        SETTINGS[key].parameter: SETTINGS[key].parts(given) if SETTINGS[key].several else given
-        for key, given in file.values.items()
+        SETTINGS[key].parameter: SETTINGS[key].parts(raw) if SETTINGS[key].several else raw
+        for key, raw in file.values.items()
     }

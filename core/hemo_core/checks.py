@@ -154,8 +154,8 @@ def _bundle(path: Path | None, trusted: Sequence[PublicKey]) -> tuple[Bundle | N
     except HemoError as error:
         return None, _problem("bundle", error)
     signed = f", signed by the trusted key {opened.signed_by[:12]}…" if opened.signed_by else ""
-    told = f"{opened.name} {opened.version}, digest {opened.digest[:12]}… as sealed{signed}"
-    return opened, Check("bundle", "ok", told)
+    identity = f"{opened.name} {opened.version}, digest {opened.digest[:12]}… as sealed{signed}"
+    return opened, Check("bundle", "ok", identity)
 
 
 def _device(bundle: Bundle | None) -> Check:

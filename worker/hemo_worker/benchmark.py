@@ -128,10 +128,10 @@ def _result(worker: _Worker, timed: Mapping[Way, Timing], rounds: int, explained
 def _in_turns(ways: Mapping[Way, Callable[[], object]], rounds: int, slices: int) -> dict[Way, Timing]:
     """Each way once a round, beginning with another one each time."""
     spent: dict[Way, list[tuple[float, float]]] = {way: [] for way in ways}
-    order = list(ways)
+    names = list(ways)
     for number in range(rounds):
-        first = number % len(order)
-        for way in (*order[first:], *order[:first]):
+        first = number % len(names)
+        for way in (*names[first:], *names[:first]):
             wall, cpu = time.perf_counter(), time.process_time()
             ways[way]()
             spent[way].append((time.perf_counter() - wall, time.process_time() - cpu))

@@ -219,6 +219,6 @@ def _figures(benchmark: Mapping[str, Any] | None) -> list[str]:
     if not benchmark:
         return []
     times = {int(batch): spent for batch, spent in benchmark["ms_per_slice"].items()}
-    told = " / ".join(f"{times[batch]:.2f}" for batch in sorted(times))
+    figures = " / ".join(f"{times[batch]:.2f}" for batch in sorted(times))
     batches = "/".join(str(batch) for batch in sorted(times))
-    return [f"{told} ms a slice at batch {batches}", f"{benchmark['peak_mebibytes']} MiB"]
+    return [f"{figures} ms a slice at batch {batches}", f"{benchmark['peak_mebibytes']} MiB"]

@@ -44,8 +44,8 @@ def _show(found: BundleComparison, rows: int) -> None:
     console = out()
     for mark, bundle in (("A", found.before), ("B", found.after)):
         signed = f", signed by {bundle['signature_key'][:_SHORT]}…" if bundle["signature_key"] else ", not signed"
-        told = f"{bundle['name']} {bundle['version']}, digest {bundle['digest'][:_SHORT]}…{signed}"
-        console.print(f"[bold]{mark}[/] {plain(told)}", soft_wrap=True)
+        identity = f"{bundle['name']} {bundle['version']}, digest {bundle['digest'][:_SHORT]}…{signed}"
+        console.print(f"[bold]{mark}[/] {plain(identity)}", soft_wrap=True)
     if found.before["digest"] == found.after["digest"]:
         console.print("the same bundle, byte for byte")
         return

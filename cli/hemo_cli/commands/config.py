@@ -56,8 +56,8 @@ def show(as_json: bool) -> None:
 
 
 def _effective(setting: Setting, file: SettingsFile) -> Effective:
-    if given := os.environ.get(setting.variable):
-        value = setting.parse(given, setting.variable)
+    if raw := os.environ.get(setting.variable):
+        value = setting.parse(raw, setting.variable)
         return Effective(setting.key, _printable(setting, value), "environment", setting.variable)
     if setting.key in file.values:
         value = setting.parse(file.values[setting.key], setting.key, str(file.path))

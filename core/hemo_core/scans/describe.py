@@ -155,7 +155,7 @@ def _describe_dicom(ref: ScanRef, mount: Path, path: str, size: int) -> FileDesc
 
     file = load_file(mount, path)
     header = file.header
-    told = FileDescription(
+    readable = FileDescription(
         path,
         size,
         header.transfer_syntax or None,
@@ -167,8 +167,8 @@ def _describe_dicom(ref: ScanRef, mount: Path, path: str, size: int) -> FileDesc
     try:
         alone = read_dicom(replace(ref, path=path, files=(path,)), mount)
     except ScanError as error:
-        return replace(told, error=Cause(error.code, error.message))
-    return replace(told, quality=tuple(code.value for code in pixel_quality(alone)))
+        return replace(readable, error=Cause(error.code, error.message))
+    return replace(readable, quality=tuple(code.value for code in pixel_quality(alone)))
 
 
 def _describe_other(path: str, size: int, scan: Scan | None) -> FileDescription:
