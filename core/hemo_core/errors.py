@@ -8,6 +8,7 @@ HemoError                       error
 ├── ScanError                   scan_error            a row of its own; the job goes on
 │   ├── FileMissing             file_missing
 │   ├── FileUnreadable          file_unreadable
+│   ├── ChangedInput            changed_input
 │   ├── EmptyFile               empty_file
 │   ├── UnknownFormat           unknown_format
 │   ├── Truncated               truncated
@@ -129,6 +130,12 @@ class FileUnreadable(ScanError):
     """The operating system refuses to read the file."""
 
     code = "file_unreadable"
+
+
+class ChangedInput(ScanError):
+    """A file is not what it was when the scan was submitted."""
+
+    code = "changed_input"
 
 
 class EmptyFile(ScanError):

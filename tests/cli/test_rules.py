@@ -33,3 +33,14 @@ def test_a_site_names_its_own_words(hemo, tmp_path):
     refused = hemo("inspect", "scans", "--rules", "site.toml")
     assert refused.code == 2
     assert "givn" in refused.err
+
+
+def test_a_path_outside_the_named_roots_is_refused_before_anything_is_written(hemo, tmp_path, tiny_bundle):
+    write_series(tmp_path / "elsewhere", head().hu)
+    (tmp_path / "mnt").mkdir()
+
+    refused = hemo("submit", "elsewhere", "--bundle", tiny_bundle, "--root", f"scans={tmp_path / 'mnt'}", "--json")
+
+    assert (refused.code, refused.json["error"]["code"]) == (2, "usage")
+    assert "no named root" in refused.json["error"]["message"]
+    assert not (tmp_path / "reports").exists()

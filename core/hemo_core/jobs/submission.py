@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hemo_core.bundle import open_bundle, released_bundle
-from hemo_core.errors import SettingsError, UsageError
+from hemo_core.errors import RootNotMounted, SettingsError, UsageError
 from hemo_core.inference.precision import variant_files
 from hemo_core.jobs.header import JobHeader, JobOptions, Priority, check_job_id
 from hemo_core.jobs.store import JobStore
@@ -109,11 +109,23 @@ def prepare_submission(
 
 
 def _root_of(path: Path, roots: Mapping[str, Path]) -> tuple[str | None, Path | None]:
-    """The innermost named root that holds the path; none: the path is a root of its own."""
+    """The innermost named root that holds the path; where none is named, the path is a root of its own.
+
+    Raises:
+        RootNotMounted: a named root is not there.
+        UsageError: roots are named, and none of them holds the path: workers would look for it below another one.
+    """
     there = path.resolve()
     holding = [
         (name, mount) for name, mount in roots.items() if name != OUT_ROOT and there.is_relative_to(mount.resolve())
     ]
+    inputs = sorted(name for name in roots if name != OUT_ROOT)
+    for name in inputs:
+        if not roots[name].is_dir():
+            raise RootNotMounted(f"the root {name!r} is not mounted", path=str(roots[name]), hint="mend --root")
+    if not holding and inputs:
+        hint = f"named are {', '.join(f'{name}={roots[name]}' for name in inputs)}"
+        raise UsageError("lies below no named root, so that no worker would find it", path=str(path), hint=hint)
     if not holding:
         return None, None
     return max(holding, key=lambda item: len(item[1].parts))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hemo_core.errors import NoInput, NoPixels, UsageError
 from hemo_core.scans.choice import REJECTION_CODES, Fired, choose, fired, own_rejection
-from hemo_core.scans.ids import IdRegister, id_of_digests, id_of_uids
+from hemo_core.scans.ids import IdRegister, fingerprint_of_all, id_of_digests, id_of_uids
 from hemo_core.scans.readers.dicom_header import pixel_digest
 from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
@@ -133,11 +133,11 @@ class Discovery(Iterator[ScanRef]):
             elif isinstance(found, Ignored):
                 self.ignored.add(found.path, found.reason)
             elif isinstance(found, Failed):
-                yield self._row(found.scan_id, [found.path], kind=found.kind, failure=found.failure)
+                yield self._row(found.scan_id, [found.path], [], kind=found.kind, failure=found.failure)
             elif self._group_folders and found.kind == "image":
                 pictures.append(found)
             else:
-                yield self._row(id_of_digests([found.digest]), [found.path], kind=found.kind)
+                yield self._row(id_of_digests([found.digest]), [found.path], [found.fingerprint], kind=found.kind)
         if pictures:
             yield self._folder_row(pictures)
         for study in table.studies():
@@ -159,7 +159,12 @@ class Discovery(Iterator[ScanRef]):
     def _folder_row(self, pictures: Sequence[FoundFile]) -> ScanRef:
         """A folder of pictures as one scan."""
         ordered = sorted(pictures, key=lambda one: natural_key(one.path))
-        return self._row(id_of_digests([one.digest for one in ordered]), [one.path for one in ordered], kind="image")
+        return self._row(
+            id_of_digests([one.digest for one in ordered]),
+            [one.path for one in ordered],
+            [one.fingerprint for one in ordered],
+            kind="image",
+        )
 
     def _study_rows(self, study: Sequence[Stack]) -> Iterator[ScanRef]:
         """Rows of all stacks of one study."""
@@ -182,6 +187,7 @@ class Discovery(Iterator[ScanRef]):
             yield self._row(
                 self._stack_id(layer, ambiguous=stack.ambiguous_uids),
                 [one.path for one in layer],
+                [one.fingerprint for one in layer],
                 kind="dicom",
                 failure=failure,
                 rejection=rejection,
@@ -202,6 +208,7 @@ class Discovery(Iterator[ScanRef]):
         self,
         scan_id: str,
         files: Sequence[str],
+        fingerprints: Sequence[str],
         *,
         kind: str,
         failure: Cause | None = None,
@@ -223,6 +230,7 @@ class Discovery(Iterator[ScanRef]):
             rejection=rejection,
             failure=failure,
             quality=stack.quality if stack else (),
+            fingerprint=fingerprint_of_all(fingerprints) if fingerprints else None,
         )
 
 

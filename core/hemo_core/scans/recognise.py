@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
 from hemo_core.errors import FileUnreadable, RootNotMounted, ScanError, UnknownFormat
-from hemo_core.scans.ids import digest_of, id_of_path
+from hemo_core.scans.ids import digest_of, fingerprint_of, id_of_path
 from hemo_core.scans.readers.dicom_header import Header, read_dicom_header
 from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
@@ -48,6 +48,7 @@ class FoundDicom:
 
     header: Header
     sop_uid: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class FoundFile:
     path: str
     kind: Literal["nifti", "image"]
     digest: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,9 @@ def _by_content(stream: BinaryIO, entry: Entry) -> Found:
     if found is Format.DICOM:
         return _dicom(stream, entry)
     if found is Format.NIFTI:
-        return FoundFile(entry.path, "nifti", digest_of(stream))
+        return FoundFile(entry.path, "nifti", digest_of(stream), fingerprint_of(stream))
     if found in PICTURES:
-        return FoundFile(entry.path, "image", digest_of(stream))
+        return FoundFile(entry.path, "image", digest_of(stream), fingerprint_of(stream))
     if (none := _plainly_none(entry, found)) is not None:
         return none
     message = _UNKNOWN.get(found, "neither DICOM nor NIfTI, PNG, JPEG or TIFF")
@@ -170,7 +172,7 @@ def _dicom(stream: BinaryIO, entry: Entry) -> Found:
         return Ignored(entry.path, f"a DICOM object that is no image: {what}")
     if not header.has_pixels and not (header.rows and header.columns):
         return Ignored(entry.path, "a DICOM object that is no image")
-    return FoundDicom(header, header.sop_uid or f"sha256:{digest_of(stream)}")
+    return FoundDicom(header, header.sop_uid or f"sha256:{digest_of(stream)}", fingerprint_of(stream))
 
 
 def _failed(entry: Entry, error: ScanError, digest: str | None = None) -> Failed:

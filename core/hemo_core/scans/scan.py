@@ -110,6 +110,7 @@ class ScanRef:
         path: what a person would call the scan, relative to the root: the file, or the folder that holds the series.
         files: its files, relative to the root, in no particular order for DICOM, in slice order for picture folders.
         failure: discovery already knows that it cannot be read; it gets a failed row.
+        fingerprint: of its files, in their order; what is read must have the same.
         rejection: it can be read but must not be scored (localizer, bone kernel …); it gets a rejected row.
     """
 
@@ -124,6 +125,7 @@ class ScanRef:
     rejection: Cause | None = None
     failure: Cause | None = None
     quality: tuple[str, ...] = ()
+    fingerprint: str | None = None
 
 
 def encode_row(ref: ScanRef) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Instance:
     position_mm: float | None
     number: int
     acquisition: int
+    fingerprint: str
     header: Header
 
     @property
@@ -130,6 +131,7 @@ class StackTable:
                 position,
                 header.instance_number,
                 header.acquisition_number,
+                found.fingerprint,
                 shared,
             )
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hemo_core.errors import Implausible
+from hemo_core.errors import ChangedInput, Implausible
+from hemo_core.scans.ids import fingerprint_of, fingerprint_of_all
+from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.scan import Quality, Scan, ScanRef
 
 __all__ = ["read_scan"]
@@ -23,8 +25,27 @@ def read_scan(ref: ScanRef, mount: Path, *, allow_implausible: bool = False) -> 
         ScanError: subclasses, one for each way in which an input can be bad.
         RootNotMounted: the mount is absent or empty; no scan is to blame.
     """
+    _check_unchanged(ref, mount)
     scan = _decoded(ref, mount, allow_implausible=allow_implausible)
     return _judged(scan, allow_implausible=allow_implausible)
+
+
+def _check_unchanged(ref: ScanRef, mount: Path) -> None:
+    """Refuse files that are not those submitted: no report joins one scan's identity with another's pixels."""
+    if ref.fingerprint is None:  # a row of an older version
+        return
+    found = []
+    for path in ref.files:
+        with open_below(mount, path) as stream:
+            found.append(fingerprint_of(stream))
+    if fingerprint_of_all(found) != ref.fingerprint:
+        raise ChangedInput(
+            f"its {len(ref.files)} files are not what they were when it was submitted"
+            if len(ref.files) > 1
+            else "the file is not what it was when it was submitted",
+            path=ref.path,
+            hint="submit it again",
+        )
 
 
 def _decoded(ref: ScanRef, mount: Path, *, allow_implausible: bool) -> Scan:
