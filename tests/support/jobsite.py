@@ -22,6 +22,7 @@ T = TypeVar("T")
 WAIT_S = 240.0
 ENTRY = str(Path(__file__).parent / "frail_worker.py")
 SLIM = str(Path(__file__).parent / "slim_worker.py")
+TORN = str(Path(__file__).parent / "torn_worker.py")
 
 
 @dataclass(frozen=True)
