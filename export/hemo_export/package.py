@@ -71,7 +71,7 @@ def export_run(
     """
     _require_tf2onnx()
     run = read_run(run_dir)
-    identity = {"name": name or str(run.content["name"]), "version": version}
+    identity = {"name": name or run.record.name, "version": version}
     if not (NAME.fullmatch(identity["name"]) and SEMANTIC_VERSION.fullmatch(version)):
         raise UsageError(
             f"{identity['name']!r} {version!r} cannot be a bundle's name and version",
@@ -150,7 +150,7 @@ def _write_fp32(run: RunFolder, submodels: Submodels, folder: Path, identity: Ma
     submodels.model.save(folder / MODEL)
     submodels.head.save(folder / HEAD)
     _take_along(run.path, folder)
-    content = run.content
+    content = run.record.to_json()
     return {
         **identity,
         **encode(run.contract),

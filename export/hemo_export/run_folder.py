@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hemo_core.bundle import MODEL
-from hemo_core.bundle.contract import Contract, InputContract, ScoringContract, with_findings
+from hemo_core.bundle.contract import Contract, InputContract, ScoringContract
 from hemo_core.errors import ExportError
-from hemo_core.records import decode
-
-RUN_FILE = "run.json"
-_REQUIRED = ("name", "input", "scoring", "metrics", "data", "git_commit", "licence", "seed")
+from hemo_core.training_run import RUN, TrainingRun, read_training_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +17,26 @@ class RunFolder:
 
     Attributes:
         path: its folder.
-        content: the whole of ``run.json``.
-        contract: what the model was trained and calibrated under.
+        record: its ``run.json``.
     """
 
     path: Path
-    content: Mapping[str, Any]
-    contract: Contract
+    record: TrainingRun
+
+    @property
+    def contract(self) -> Contract:
+        """What the model was trained and calibrated under."""
+        return Contract(self.record.input, self.record.scoring)
 
     @property
     def input(self) -> InputContract:
         """What goes in."""
-        return self.contract.input
+        return self.record.input
 
     @property
     def scoring(self) -> ScoringContract:
         """What is made of what comes out."""
-        return self.contract.scoring
+        return self.record.scoring
 
     @property
     def model(self) -> Path:
@@ -56,22 +53,6 @@ def read_run(run_dir: Path) -> RunFolder:
     """Read ``run.json`` of a training run.
 
     Raises:
-        ExportError: it is not there, is no JSON, lacks a key, or holds a malformed contract.
+        ExportError: it is not there, is no JSON, lacks a key, or holds a value of the wrong type.
     """
-    path = run_dir / RUN_FILE
-    try:
-        content = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
-    except (OSError, ValueError) as error:
-        raise ExportError(
-            f"cannot be read: {error}", path=str(path), hint="is this a training run's folder?"
-        ) from error
-    absent = [key for key in _REQUIRED if key not in content]
-    if absent:
-        raise ExportError(f"lacks {', '.join(absent)}", path=str(path))
-    contract = decode(Contract, with_findings(content), error=ExportError, what="contract", path=path)
-    return RunFolder(run_dir, content, contract)
-
-
-def _refuse(constant: str) -> None:
-    """JSON has no NaN, Python's does."""
-    raise ValueError(f"{constant} is no JSON number")
+    return RunFolder(run_dir, read_training_run(run_dir / RUN, error=ExportError))

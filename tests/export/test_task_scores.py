@@ -105,7 +105,11 @@ def run_with(folder: Path, **arrays: np.ndarray) -> Path:
         "name": "x",
         "input": encode(InputContract(height=4, width=4)),
         "scoring": {"labels": ["hemorrhage"], "beta": 1.0, "temperature": 1.0, "threshold": 0.5},
-        **dict.fromkeys(("metrics", "data", "git_commit", "licence", "seed"), "?"),
+        "metrics": {},
+        "data": {},
+        "git_commit": None,
+        "licence": "CC0-1.0",
+        "seed": None,
     }
     (folder / "run.json").write_text(json.dumps(content), "utf-8")
     np.savez(folder / "parity.npz", **arrays)

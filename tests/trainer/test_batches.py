@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hemo_trainer.config import AugmentConfig, BatchConfig, FitConfig, TrainConfig
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.steps.augment import augment_sequence
 from hemo_trainer.steps.batches import StepBuilder
@@ -17,7 +18,7 @@ BATCH = BatchConfig(series_slices=8, lengths=(4,), singles=3)
 
 def builder(augment: AugmentConfig = STILL) -> StepBuilder:
     records = [
-        SliceRecord("ward", str(p), o, Path(f"{p}-{o}"), int(p < 2 and o == 3), certain=o != 5)
+        SliceRecord("ward", str(p), o, Path(f"{p}-{o}"), {HEMORRHAGE: int(p < 2 and o == 3)}, doubtful=o == 5)
         for p in range(4)
         for o in range(6)
     ]
@@ -38,7 +39,7 @@ def test_a_step_lays_slices_out_in_neighbouring_sequences():
     for sequence in (rows[:4], rows[4:8]):
         assert np.diff(sequence).tolist() == [1, 1, 1]
         assert len({row // 6 for row in sequence}) == 1
-    labels = [int(row // 6 < 2 and row % 6 == 3) for row in rows]
+    labels = [-1 if row % 6 == 5 else int(row // 6 < 2 and row % 6 == 3) for row in rows]
     assert targets["slice"][:, 0].tolist() == labels
     uncertain = rows % 6 == 5
     assert (weights["slice"][uncertain] == 0).all()

@@ -32,7 +32,7 @@ def test_unusable_configurations_say_what_is_wrong(tmp_path: Path):
         ("[lesions]\ncontrast = [0.2]", r"length 2.*\$\.lesions\.contrast"),
         ('[architecture]\ncnn = "lite"', r"architecture\.cnn: unknown name 'lite' \(did you mean 'lite0'\?\)"),
         ("[[input.windows]]\nlevle = 40", r"input\.windows\[0\]: unknown key 'levle' \(did you mean 'level'\?\)"),
-        ('[[sources]]\nlayout = "folders"\npath = "y"', r"sources\[1\]\.layout: .*did you mean 'folder'\?"),
+        ('[[sources]]\nlayout = "folders"\npath = "y"', r"unknown layout 'folders' \(did you mean 'folder'\?\)"),
         ("[fitt]\nepochs = 3", r"unknown key 'fitt' \(did you mean 'fit'\?\)"),
     ],
 )
@@ -40,6 +40,20 @@ def test_a_wrong_value_is_refused_with_its_file_section_and_key(tmp_path: Path, 
     path = tmp_path / "bad.toml"
     path.write_text(f'[[sources]]\nlayout = "folder"\npath = "x"\n{lines}\n')
     with pytest.raises(SettingsError, match=rf"bad\.toml: .*{words}"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("findings = []", "findings: names none"),
+        ('findings = ["mass_effect"]\n[lesions]\nrate = 0.1', r"lesions\.rate: what is painted is no mass_effect"),
+    ],
+)
+def test_findings_that_cannot_be_trained_are_refused(tmp_path: Path, line: str, words: str):
+    path = tmp_path / "bad.toml"
+    path.write_text(f'sources = [{{layout = "folder", path = "x"}}]\n{line}\n')
+    with pytest.raises(SettingsError, match=words):
         load_config(path)
 
 

@@ -208,16 +208,16 @@ def test_the_learning_curve_begins_where_no_patient_was_seen(config: Path):
 
 
 def test_fewer_training_patients_are_some_of_the_many_of_each_kind(config: Path):
-    from hemo_trainer.data.prepared import left_out, load_data
+    from hemo_trainer.data.prepared import dropped_patients, load_data
 
     read = load_config(config)
     data = load_data(read, read.input, config.parent / "cache")
     patients = {record.patient_key for record in data.records if record.source == "ward"}
     bleeding = {record.patient_key for record in data.records if record.label and record.source == "ward"}
-    half, quarter = (patients - left_out(data, frozenset(), share) for share in (0.5, 0.25))
+    half, quarter = (patients - dropped_patients(data, frozenset(), share) for share in (0.5, 0.25))
     assert quarter < half < patients
     assert len(half & bleeding) == round(len(bleeding) / 2)
-    assert not left_out(data, frozenset(), 1.0)
+    assert not dropped_patients(data, frozenset(), 1.0)
 
 
 def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path):

@@ -20,12 +20,13 @@ from layouts import (
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError, SettingsError
 from hemo_core.phantoms import write_dicom, write_nifti, write_png
-from hemo_trainer.config import DataSource, Layout, SplitConfig, load_config, named_sources
+from hemo_trainer.config import SplitConfig, load_config
 from hemo_trainer.data.cache import cached_slices, pixels_key, prepared_picture, readable_slices
 from hemo_trainer.data.pictures import mask_of
 from hemo_trainer.data.prepared import load_sources
-from hemo_trainer.datasets import read_dataset, read_source
-from hemo_trainer.datasets.detect import detect_source
+from hemo_trainer.datasets import DataSource, read_dataset, read_source
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE, SUBTYPES
+from hemo_trainer.datasets.layouts import detect_source, named_sources
 from hemo_trainer.datasets.record import SliceRecord, by_series, exam_label, fingerprint
 from hemo_trainer.datasets.thin import average_thin
 
@@ -33,7 +34,7 @@ CONTRACT = InputContract(height=64, width=64)
 BLEEDS, QUIET = head(1, "intraparenchymal"), head(2)
 
 
-def read(layout: Layout, path: Path, cache: Path | None = None) -> list[SliceRecord]:
+def read(layout: str, path: Path, cache: Path | None = None) -> list[SliceRecord]:
     assert detect_source(path) == DataSource(layout, str(path))
     return read_source(DataSource(layout, str(path)), cache)
 
@@ -52,7 +53,7 @@ def test_physionet_volumes_give_a_row_a_slice_in_order_whichever_way_they_are_st
     assert [r.patient_key for r in (first[0], second[0])] == ["ct-ich/049", "ct-ich/050"]
     assert [r.label for r in first] == labels(BLEEDS)
     assert [r.frame for r in first] == [r.order for r in first] == list(range(SLICES))
-    assert {r.subtypes for r in first if r.label} == {(0, 0, 0, 1, 0)}
+    assert [[r.labels[name] for name in SUBTYPES] for r in first if r.label] == [[0, 0, 0, 1, 0]] * sum(labels(BLEEDS))
     assert same_as_pictures(list(first), BLEEDS, tmp_path)
     drawn = [mask_of(r) for r in first]
     assert [int(mask.sum()) for mask in drawn] == list(BLEEDS.blood_voxels)
@@ -92,8 +93,7 @@ def test_cq500_exams_bleed_by_majority_and_count_as_exams_only(tmp_path: Path):
         ("CQ500-CT-0", SLICES, 1),
         ("CQ500-CT-1", SLICES, 0),
     ]
-    assert not any(r.certain for r in records)
-    assert {r.subtypes for r in records} == {(None,) * 5}
+    assert all(r.label is None and not r.labels for r in records)
     assert same_as_pictures(list(series[0]), BLEEDS, tmp_path)
 
 
@@ -112,14 +112,14 @@ def test_a_table_lists_pictures_dicom_files_and_volumes_together(tmp_path: Path)
         ],
     )
     records = read("csv", table)
-    assert [(r.patient_key, r.label, r.certain, r.single, r.split) for r in records] == [
-        ("mine/a", 1, True, False, "train"),
-        ("mine/a", 0, False, False, "train"),
-        ("mine/b", 0, True, False, "test"),
-        ("mine/phantom-002-002.png", 0, True, True, None),
+    assert [(r.patient_key, r.label, r.single, r.split) for r in records] == [
+        ("mine/a", 1, False, "train"),
+        ("mine/a", None, False, "train"),
+        ("mine/b", 0, False, "test"),
+        ("mine/phantom-002-002.png", 0, True, None),
     ]
     assert records[0].boxes == ((1, 2, 3, 4), (5, 6, 7, 8))
-    assert [r.subtypes[1] for r in records] == [1, None, 0, 0]
+    assert [r.labels["subdural"] for r in records] == [1, None, 0, 0]
     pixels = cached_slices(records, CONTRACT, tmp_path / "cache")
     assert np.array_equal(pixels[0], pixels[1])
     assert np.array_equal(pixels[0], pixels[2])
@@ -184,9 +184,9 @@ def test_pictures_that_cannot_be_decoded_stop_training_unless_they_may_be_skippe
 def test_the_fingerprint_of_plain_pictures_is_that_of_earlier_versions(tmp_path: Path):
     path = tmp_path / "1.png"
     path.write_bytes(b"123")
-    found = fingerprint([SliceRecord("ward", "p", 2, path, 1)])
+    found = fingerprint([SliceRecord("ward", "p", 2, path, {HEMORRHAGE: 1})])
     assert found == "c5b34671706c03ef4094bf23cd3e9cc6d38eebac6195411f90ef0dc35c343f5d"
-    assert fingerprint([SliceRecord("ward", "p", 2, path, 1, frame=0)]) != found
+    assert fingerprint([SliceRecord("ward", "p", 2, path, {HEMORRHAGE: 1}, frame=0)]) != found
 
 
 def test_pixels_are_kept_by_the_bytes_of_the_files_whatever_is_labelled(tmp_path: Path):
@@ -194,7 +194,7 @@ def test_pixels_are_kept_by_the_bytes_of_the_files_whatever_is_labelled(tmp_path
     records = read_source(DataSource("folder", str(tmp_path / "ward")))
     cache = tmp_path / "cache"
     before = pixels_key(records, CONTRACT, cache)
-    relabelled = [replace(record, label=1 - record.label, patient="other") for record in records]
+    relabelled = [replace(record, labels={"mass_effect": 1}, patient="other") for record in records]
     assert pixels_key(relabelled, CONTRACT, cache) == before
     path, times = records[2].path, records[2].path.stat()
     changed = bytearray(path.read_bytes())

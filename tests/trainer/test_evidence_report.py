@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -22,6 +24,7 @@ from hemo_core.wording import STATEMENT
 
 pytest.importorskip("sklearn", reason="needs the train extra")
 
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE, SUBTYPES
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.about import About
 from hemo_trainer.evaluation.evidence import evidence_from_predictions
@@ -34,9 +37,16 @@ SCORING = one_finding(threshold=0.5, temperature=0.8)
 HOSTILE = "<script>document.title='owned'</script>|`&"
 
 
-def series(source: str, patient: str, labels: list[int], logits: list[float], **fields) -> SeriesPrediction:
+def series(
+    source: str,
+    patient: str,
+    labels: list[int],
+    logits: list[float],
+    others: Mapping[str, int] = MappingProxyType({}),
+    **fields,
+) -> SeriesPrediction:
     records = tuple(
-        SliceRecord(source, patient, order, Path(f"/data/{patient}/{order}.png"), label, **fields)
+        SliceRecord(source, patient, order, Path(f"/{patient}/{order}.png"), {HEMORRHAGE: label, **others}, **fields)
         for order, label in enumerate(labels)
     )
     return SeriesPrediction(records, np.array(logits, np.float32))
@@ -52,8 +62,8 @@ def predictions() -> list[SeriesPrediction]:
         bleeds = source == "there" or patient % 2
         labels = [int(bleeds and order in (2, 3)) for order in range(6)]
         logits = [3 * label - 1.5 + float(rng.normal(scale=1.2)) for label in labels]
-        kinds = {"subtypes": (int(bool(bleeds)), 0, 0, 0, 0)} if source == "here" else {}
-        found.append(series(source, f"p{patient}", labels, logits, **kinds))
+        kinds = {**dict.fromkeys(SUBTYPES, 0), "epidural": int(bool(bleeds))} if source == "here" else {}
+        found.append(series(source, f"p{patient}", labels, logits, kinds))
     return found
 
 
@@ -73,7 +83,7 @@ def test_sources_are_measured_apart_and_exams_pooled_only_where_that_is_fair(pre
 
 def test_strata_count_what_they_say(predictions):
     sizes = {
-        record: 0.01 * (1 + place)
+        record.reference: 0.01 * (1 + place)
         for place, record in enumerate(record for one in predictions[14:] for record in one.records if record.label)
     }
     evidence = evidence_from_predictions(predictions, SCORING, about=About("test"), resampling=FEW, sizes=sizes)
@@ -98,7 +108,8 @@ def test_the_gallery_takes_one_slice_a_patient_surest_errors_first(predictions):
 
 def test_exams_read_as_a_whole_have_exam_figures_alone():
     read = [
-        series("whole", f"p{n}", [n % 2] * 3, [float(n % 2), 0, 0], certain=False, exam_label=n % 2) for n in range(8)
+        series("whole", f"p{n}", [n % 2] * 3, [float(n % 2), 0, 0], doubtful=True, exam_labels={HEMORRHAGE: n % 2})
+        for n in range(8)
     ]
     evidence = evidence_from_predictions(read, SCORING, about=About("test"), resampling=FEW)
     (group,) = evidence["groups"]
@@ -106,7 +117,7 @@ def test_exams_read_as_a_whole_have_exam_figures_alone():
     assert group["exam"]["positive"] == 4
     assert "no_slice_labels" in {row["code"] for row in evidence["not_known"]}
     with pytest.raises(DatasetError, match="nothing to measure"):
-        evidence_from_predictions([series("x", "p", [0], [0.0], certain=False)], SCORING, about=About("test"))
+        evidence_from_predictions([series("x", "p", [0], [0.0], doubtful=True)], SCORING, about=About("test"))
 
 
 def test_two_precisions_are_compared_pair_by_pair(predictions):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemo_trainer.figures.calibrate import Validated, fit_temperature, lock_scoring, threshold_at
+from hemo_trainer.figures.calibrate import Validated, fit_temperature, lock_finding, threshold_at
 from hemo_trainer.figures.metrics import Scored, at_threshold, auc, auc_value
 
 pytest.importorskip("sklearn", reason="needs the train extra")
@@ -51,13 +51,13 @@ def test_the_locked_threshold_reaches_the_target_sensitivity(rows, target):
 
 def test_the_threshold_falls_back_to_slices_where_exams_are_few():
     slices = scored([0, 0, 1, 1], [-2, -1, 1, 2])
-    contract = lock_scoring([Validated(slices, scored([1], [1.0]))], ("hemorrhage",), 1.0, 0.9)
-    assert at_threshold(slices, contract)["confusion_matrix"] == [[2, 0], [0, 2]]
+    finding = lock_finding([Validated(slices, scored([1], [1.0]))], "mass_effect", "primary", 0.9, None)
+    assert at_threshold(slices, finding)["confusion_matrix"] == [[2, 0], [0, 2]]
 
 
 def test_every_source_reaches_the_target_and_a_plain_one_hides_no_subtle_one():
     plain = scored([0] * 20 + [1] * 20, [-4.0] * 20 + [4.0] * 20)
     subtle = scored([0] * 10 + [1] * 10, [-3.0] * 10 + [0.5] * 10)
-    contract = lock_scoring([Validated(plain, plain), Validated(subtle, subtle)], ("hemorrhage",), 1.0, 0.9)
+    finding = lock_finding([Validated(plain, plain), Validated(subtle, subtle)], "mass_effect", "primary", 0.9, None)
     for one in (plain, subtle):
-        assert at_threshold(one, contract)["sensitivity"]["value"] >= 0.9
+        assert at_threshold(one, finding)["sensitivity"]["value"] >= 0.9

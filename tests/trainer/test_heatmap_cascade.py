@@ -14,11 +14,12 @@ from hemo_core.bundle.contract import InputContract
 from hemo_core.bundle.keras import quiet_tensorflow
 from hemo_core.phantoms import PhantomSpec, make_phantom
 from hemo_trainer.config import Architecture
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.heatmap_quality.cascade import Cascade, stages_of
 from hemo_trainer.heatmap_quality.examples import example_phantom, plot_forgetting
 from hemo_trainer.heatmap_quality.measure import HeatmapPlan, measure_bundle, measure_heatmaps
-from hemo_trainer.heatmap_quality.subject import KerasParts, NetworkSubject
+from hemo_trainer.heatmap_quality.subject import KerasModels, NetworkSubject
 from hemo_trainer.network.model import Network, build_network, build_sequence
 
 pytestmark = pytest.mark.tensorflow
@@ -53,7 +54,9 @@ def phantoms(patients: int) -> tuple[list[tuple[SliceRecord, ...]], dict[SliceRe
     pixels, _ = example_phantom(CONTRACT)
     series, found = [], {}
     for patient in range(patients):
-        records = tuple(SliceRecord("phantom", str(patient), at, Path(f"{patient}-{at}.png"), 1) for at in range(4))
+        records = tuple(
+            SliceRecord("phantom", str(patient), at, Path(f"{patient}-{at}.png"), {HEMORRHAGE: 1}) for at in range(4)
+        )
         found |= {record: pixels[(4 + patient + at) % len(pixels)] for at, record in enumerate(records)}
         series.append(records)
     return series, found
@@ -61,7 +64,7 @@ def phantoms(patients: int) -> tuple[list[tuple[SliceRecord, ...]], dict[SliceRe
 
 def test_each_stage_forgets_more_and_the_model_itself_nothing(network):
     before = [weights.copy() for weights in network.model.get_weights()]
-    cascade = Cascade(KerasParts(network.cnn, network.head, pooled=True))
+    cascade = Cascade(KerasModels(network.cnn, network.head, pooled=True))
     assert [stage.name for stage in cascade.stages] == [
         *("logits", "dense", "bi_gru", "bi_lstm", "stage2", "stage1", "stage0", "stem"),
     ]
@@ -82,7 +85,7 @@ def test_each_stage_forgets_more_and_the_model_itself_nothing(network):
 
 
 def test_a_seed_forgets_the_same_way_twice(network):
-    cascade = Cascade(KerasParts(network.cnn, network.head, pooled=True))
+    cascade = Cascade(KerasModels(network.cnn, network.head, pooled=True))
 
     def forgotten(seed: int) -> np.ndarray:
         list(cascade.forget(seed))

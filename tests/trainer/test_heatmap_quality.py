@@ -16,6 +16,7 @@ from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.session import CnnOutput
 from hemo_trainer.data.cache import prepared_picture
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.evaluation.report import limits
 from hemo_trainer.evaluation.report.document import Plot
@@ -163,7 +164,10 @@ class LinearModel:
 
 def records(patients: int, slices: int = 3) -> list[tuple[SliceRecord, ...]]:
     return [
-        tuple(SliceRecord("toy", str(patient), at, Path(f"{patient}/{at}.png"), label=1) for at in range(slices))
+        tuple(
+            SliceRecord("toy", str(patient), at, Path(f"{patient}/{at}.png"), labels={HEMORRHAGE: 1})
+            for at in range(slices)
+        )
         for patient in range(patients)
     ]
 
@@ -178,7 +182,9 @@ def test_boxes_on_picture_files_meet_the_map_on_the_models_input(tmp_path):
     for patient in range(2):
         path = tmp_path / f"{patient}.png"
         cv2.imwrite(str(path), picture)
-        series.append((SliceRecord("toy", str(patient), 0, path, label=1, boxes=((55.0, 35.0, 85.0, 65.0),)),))
+        series.append(
+            (SliceRecord("toy", str(patient), 0, path, labels={HEMORRHAGE: 1}, boxes=((55.0, 35.0, 85.0, 65.0),)),)
+        )
 
     def pixels_of(record):
         return prepared_picture(record.path, contract).pixels[0]
@@ -231,7 +237,7 @@ def test_too_few_slices_are_not_measured_and_the_reason_is_given():
     white = np.full((16, 16, 1), 255, np.uint8)
     contract = InputContract(height=16, width=16)
     found = measure_heatmaps([(model, records(1))], lambda _: white, one_finding(), contract)
-    assert found["not_measured"]["randomisation"] == "3 slices with a bleed would get a heat map, 5 are needed"
+    assert found["not_measured"]["randomisation"] == "3 slices with the finding would get a heat map, 5 are needed"
     alone = measure_heatmaps([(model, records(1, slices=6))], lambda _: white, one_finding(), contract)
     assert "one patient" in alone["not_measured"]["deletion"]
     assert "randomisation" not in found

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,12 +15,14 @@ from hemo_cli.commands.dataset import dataset
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import PatientLeak
 from hemo_core.phantoms import write_png
-from hemo_trainer.config import DataSource, SplitConfig, load_config
+from hemo_core.records import dumps, encode
+from hemo_trainer.config import SplitConfig, load_config
 from hemo_trainer.data.check import check_data
 from hemo_trainer.data.duplicates import find_twins, hash_pictures, patient_groups
 from hemo_trainer.data.leaks import refuse_training_data, training_marks
 from hemo_trainer.data.prepared import TrainingData, load_data
 from hemo_trainer.data.split import k_folds, split_records
+from hemo_trainer.datasets import DataSource
 from hemo_trainer.datasets.record import SliceRecord
 
 CONTRACT = InputContract(height=96, width=96)
@@ -74,7 +77,7 @@ def test_a_picture_is_known_again_after_saving(
 ):
     rows = np.flatnonzero(hash_pictures(ward.pixels).telling)[::5]
     copies = [
-        SliceRecord("new", "x", n, copied(ward.records[row], tmp_path / f"{n}.jpg", scale, turn), 0)
+        SliceRecord("new", "x", n, copied(ward.records[row], tmp_path / f"{n}.jpg", scale, turn), {})
         for n, row in enumerate(rows)
     ]
 
@@ -131,7 +134,7 @@ def test_a_published_split_with_one_picture_on_two_sides_is_refused(ward: Traini
 def test_a_model_is_not_scored_on_what_it_was_trained_on(ward: TrainingData, tmp_path: Path):
     trained = [ward.records[row] for row in ward.rows("train")]
     marks = training_marks(trained, ward.pixels_of)
-    bundle = json.loads(json.dumps({"training": {"data": {"trained_on": marks}}}))
+    bundle = json.loads(dumps({"training": {"data": {"trained_on": marks}}}))
     checked = refuse_training_data(bundle, ward.sides["test"], ward.pixels_of)
     assert checked.recorded
     assert checked.patients == len({record.patient for record in trained})
@@ -141,7 +144,7 @@ def test_a_model_is_not_scored_on_what_it_was_trained_on(ward: TrainingData, tmp
         refuse_training_data(bundle, [*ward.sides["test"], trained[0]], ward.pixels_of)
 
     renamed = [
-        SliceRecord("outside", "new", number, copied(record, tmp_path / f"{number}.jpg"), record.label)
+        SliceRecord("outside", "new", number, copied(record, tmp_path / f"{number}.jpg"), record.labels)
         for number, record in enumerate(record for record in trained if record.patient == trained[0].patient)
     ]
 
@@ -155,7 +158,7 @@ def test_a_model_is_not_scored_on_what_it_was_trained_on(ward: TrainingData, tmp
 def test_marks_of_another_hash_still_tell_patients(ward: TrainingData):
     trained = [ward.records[row] for row in ward.rows("train")]
     marks = training_marks(trained, ward.pixels_of)
-    marks["pictures"]["hash"] = "earlier"
+    marks = encode(replace(marks, pictures=replace(marks.pictures, hash="earlier")))
     bundle = {"training": {"data": {"trained_on": marks}}}
     assert refuse_training_data(bundle, ward.sides["test"], ward.pixels_of).pictures == 0
     with pytest.raises(PatientLeak, match="trained on 1 of these patients"):
@@ -197,7 +200,7 @@ def test_two_sources_of_one_folder_name_are_told_apart(tmp_path: Path):
 
 def test_every_patient_on_two_sides_is_named():
     records = [
-        SliceRecord("ward", patient, order, Path(f"{patient}{order}"), 0, split=side)
+        SliceRecord("ward", patient, order, Path(f"{patient}{order}"), {}, split=side)
         for patient in ("3", "7")
         for order, side in enumerate(("train", "test"))
     ]

@@ -11,7 +11,8 @@ import pytest
 from hemo_core.errors import TrainingError
 from hemo_core.files import write_durably
 from hemo_core.records import dumps
-from hemo_trainer.config import DataSource, FitConfig, TrainConfig
+from hemo_trainer.config import FitConfig, TrainConfig
+from hemo_trainer.datasets import DataSource
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.runs.fold_predictions import CrossValidation, read_predictions
 from hemo_trainer.runs.recipe import begin, recipe_of
@@ -20,8 +21,10 @@ CONFIG = TrainConfig("mine", (DataSource("folder", "/a/ward", "ward"),))
 
 
 def data(patients: int = 30, **changed: Any) -> Any:
-    records = tuple(SliceRecord("ward", f"p{n:02}", 0, Path(f"{n}.png"), n % 2) for n in range(patients))
-    keys = {"fingerprint": "f", "split_hash": "s", "pixels_key": "k", **changed}
+    records = tuple(
+        SliceRecord("ward", f"p{n:02}", 0, Path(f"{n}.png"), {"hemorrhage": n % 2}) for n in range(patients)
+    )
+    keys = {"fingerprint": "f", "labels_key": "l", "split_hash": "s", "pixels_key": "k", **changed}
     return SimpleNamespace(records=records, **keys)
 
 
@@ -40,7 +43,7 @@ def crossval(folder: Path, folds: int, *, config: TrainConfig = CONFIG) -> list[
         if not path.is_file():
             path.parent.mkdir()
             slices = [f"{patient}/0" for patient in patients]
-            np.savez(path, key=np.array(slices), plain=np.zeros(len(slices)), flipped=np.zeros(len(slices)))
+            np.savez(path, key=np.array(slices), plain=np.zeros((len(slices), 1)), flipped=np.zeros((len(slices), 1)))
             (path.parent / "model.weights.h5").touch()
     return dealt
 

@@ -8,12 +8,14 @@ from hemo_core.errors import DatasetError, PatientLeak, SettingsError
 from hemo_core.scans.discover import discover
 from hemo_trainer.config import SplitConfig
 from hemo_trainer.data.split import k_folds, refuse_leaks, split_hash, split_records
-from hemo_trainer.datasets.folder import read_folder
+from hemo_trainer.datasets import DataSource
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE
+from hemo_trainer.datasets.layouts.folder import read_folder
 from hemo_trainer.datasets.record import SliceRecord, by_series
 
 
 def record(patient: str, order: int = 0, label: int = 0, split=None) -> SliceRecord:
-    return SliceRecord("ward", patient, order, Path(f"{patient}-{order}.png"), label, split=split)
+    return SliceRecord("ward", patient, order, Path(f"{patient}-{order}.png"), {HEMORRHAGE: label}, split=split)
 
 
 def test_all_slices_of_a_patient_land_on_one_side_and_more_data_moves_nobody():
@@ -84,7 +86,7 @@ def test_plain_folders_name_patients_by_sub_folder_over_both_classes(tmp_path: P
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    records = read_folder(tmp_path, "ward")
+    records = read_folder(DataSource("folder", str(tmp_path), "ward"))
     assert [(r.patient, r.path.name, r.label, r.single) for r in records] == [
         ("Normal/loose.jpg", "loose.jpg", 0, True),
         ("p1", "1.png", 0, False),
@@ -102,21 +104,25 @@ def test_training_orders_the_pictures_of_a_patient_as_scoring_does(tmp_path: Pat
         (tmp_path / "scans" / "p1").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, tmp_path / "scans" / "p1" / name)
     (scored,) = discover(tmp_path / "scans", group_folders=True)
-    (trained,) = by_series(read_folder(tmp_path / "ward", "ward"))
+    (trained,) = by_series(read_folder(DataSource("folder", str(tmp_path / "ward"), "ward")))
     assert [record.path.name for record in trained] == [Path(name).name for name in scored.files]
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path):
-    with pytest.raises(DatasetError, match="no Hemorrhage or Normal folder"):
-        read_folder(tmp_path, "ward")
+    with pytest.raises(DatasetError, match="has no folder normal or hemorrhage"):
+        read_folder(DataSource("folder", str(tmp_path), "ward"))
 
 
 def test_the_public_pack_has_the_counts_its_readme_states(real_data: Path):
-    from hemo_trainer.datasets.pack import read_series_pack, read_single_slices
+    from hemo_trainer.datasets.layouts.pack import read_series_pack, read_single_slices
 
     ich = read_series_pack(real_data / "ct-ich", "ct-ich", "ct-ich")
-    assert (len(ich), sum(r.label for r in ich), len({r.patient for r in ich})) == (2501, 318, 82)
+    assert (len(ich), sum(r.labels[HEMORRHAGE] for r in ich), len({r.patient for r in ich})) == (2501, 318, 82)
     phe = read_series_pack(real_data / "phe-sich", "phe-sich", "phe-sich")
-    assert (len(phe), sum(r.label for r in phe), len({r.patient for r in phe})) == (2624, 552, 90)
+    assert (len(phe), sum(r.labels[HEMORRHAGE] for r in phe), len({r.patient for r in phe})) == (2624, 552, 90)
     singles = read_single_slices(real_data / "rsna-slices", "rsna-slices")
-    assert (len(singles), sum(r.label for r in singles), {r.split for r in singles}) == (3260, 459, {"train"})
+    assert (len(singles), sum(r.labels[HEMORRHAGE] for r in singles), {r.split for r in singles}) == (
+        3260,
+        459,
+        {"train"},
+    )

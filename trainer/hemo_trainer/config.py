@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hemo_core.bundle.contract import InputContract
+from hemo_core.bundle.findings import default_name
 from hemo_core.errors import SettingsError
 from hemo_core.records import decode
-
-Layout = Literal["ct-ich", "phe-sich", "rsna-slices", "rsna-2019", "cq500", "csv", "folder"]
-_NAMED_BY_PLACE = ("csv", "folder")
+from hemo_trainer.datasets.layouts import layouts, named_sources
+from hemo_trainer.datasets.source import DataSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +45,6 @@ class Architecture:
     dense: int = 32
     mirror: bool = False
     dropout: float = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class DataSource:
-    """One data set.
-
-    Attributes:
-        layout: how the folder is organised; names the adapter in :mod:`hemo_trainer.datasets`.
-        path: the folder, or for ``csv`` the table; relative paths are relative to the TOML file.
-        name: what its records, and so its patients, are called after; empty for one that :func:`named_sources` gives.
-        share: relative weight of this source when a batch is drawn.
-        train_only: never score it (its patients are unknown).
-        skip_unreadable: leave missing and unreadable files out, and say so, instead of refusing to start.
-    """
-
-    layout: Layout
-    path: str
-    name: str = ""
-    share: float = 1.0
-    train_only: bool = False
-    skip_unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +185,22 @@ class FitConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """A whole training run."""
+    """A whole training run.
+
+    Attributes:
+        name: of the model.
+        sources: the data.
+        seed: of all that is drawn by chance.
+        findings: what the model tells of, an output channel each; the first is the primary one, which labels a scan and
+            by which everything is chosen. What else the data's labels tell of is learned beside it, in training only.
+        input: what the CNN sees.
+        split, architecture, batch, augment, lesions, pretrain, fit: as their classes say.
+    """
 
     name: str
     sources: tuple[DataSource, ...]
     seed: int = 20
-    labels: tuple[str, ...] = ("hemorrhage",)
+    findings: tuple[str, ...] = field(default_factory=lambda: (default_name(),))
     input: InputContract = field(default_factory=InputContract)
     split: SplitConfig = field(default_factory=SplitConfig)
     architecture: Architecture = field(default_factory=Architecture)
@@ -221,10 +209,6 @@ class TrainConfig:
     lesions: LesionConfig = field(default_factory=LesionConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form, for the run's manifest."""
-        return asdict(self)
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -238,47 +222,19 @@ def load_config(path: Path) -> TrainConfig:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot be read as TOML: {error}", path=str(path)) from error
+    if values.get("findings") == []:
+        raise SettingsError("findings: names none", path=str(path), hint="the first one labels a scan")
     if not values.get("sources"):
         raise SettingsError("names no data", path=str(path), hint="add a [[sources]] table with layout and path")
     _refuse_unknown(TrainConfig, values, "", path)
     named = {"name": path.stem, **values}
     config = decode(TrainConfig, named, error=SettingsError, what="configuration", path=path)
+    for source in config.sources:
+        _require_known(source.layout, layouts(), "unknown layout", path)
+    if config.lesions.rate and config.findings[0] != default_name():
+        raise SettingsError(f"lesions.rate: what is painted is no {config.findings[0]}", path=str(path))
     sources = [replace(one, path=str((path.parent / one.path).resolve())) for one in config.sources]
     return replace(config, sources=named_sources(sources))
-
-
-def named_sources(sources: Sequence[DataSource]) -> tuple[DataSource, ...]:
-    """The sources, each with a name of its own.
-
-    A source without a name is called as its layout, or after its folder or table where any data can have the layout; a
-    second one of that name gets its folder's name, too, and as much of its path as tells it from the others.
-
-    Raises:
-        SettingsError: two sources are given one name, or one place is named twice.
-    """
-    given = [source.name for source in sources if source.name]
-    twice = [name for name, count in Counter(given).items() if count > 1]
-    if twice:
-        raise SettingsError(f"two sources are named {twice[0]!r}", hint="their patients would be mixed up: rename one")
-    again = [path for (_, path), count in Counter((one.layout, one.path) for one in sources).items() if count > 1]
-    if again:
-        raise SettingsError("is a source twice", path=again[0], hint="remove one of the [[sources]]")
-    taken, named = set(given), []
-    for source in sources:
-        name = source.name or next(name for name in _derived_names(source) if name not in taken)
-        taken.add(name)
-        named.append(replace(source, name=name))
-    return tuple(named)
-
-
-def _derived_names(source: DataSource) -> Iterator[str]:
-    path = Path(source.path)
-    parts = [
-        part for part in path.with_suffix("" if source.layout == "csv" else path.suffix).parts if part != path.root
-    ]
-    yield parts[-1] if source.layout in _NAMED_BY_PLACE else source.layout
-    for first in range(len(parts) - 1, -1, -1):
-        yield "-".join((source.layout, *parts[first:]))
 
 
 def _refuse_unknown(kind: Any, values: Any, where: str, path: Path) -> None:

@@ -95,7 +95,7 @@ def load_task_data(run: RunFolder) -> TaskData:
         raise ExportError(f"{len(pixels)} slices have {labels.shape} labels and {scan.shape} scans", path=str(path))
     if not np.isin(labels, (-1, 0, 1)).all():
         raise ExportError("labels are 1, 0 or −1 (unknown)", path=str(path))
-    scored_before = bool(run.content.get("scored_before", False))
+    scored_before = bool(run.record.scored_before)
     return TaskData(pixels, labels.astype(np.int8), scan.astype(np.int32), "validation scans", scored_before)
 
 

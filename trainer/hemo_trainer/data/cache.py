@@ -63,7 +63,7 @@ def readable_slices(
         except _UndecodedError as undecoded:
             skipped = undecoded.problems
         refuse([problem for row, problem in skipped.items() if records[row].source not in may_skip])
-        write_durably(noted, dumps(tuple(skipped.items())), folder)
+        write_durably(noted, dumps(tuple(skipped.items())))
     kept = [record for row, record in enumerate(records) if row not in skipped]
     return kept, cached_slices(kept, contract, folder), list(skipped.values())
 
@@ -73,9 +73,9 @@ def pixels_key(records: Sequence[SliceRecord], contract: InputContract, folder: 
 
     Who the patients are and what is labelled is no part of it.
     """
-    digests = _file_digests({path for record in records for path, _ in record.parts}, folder)
+    digests = _file_digests({path for record in records for path, _ in record.made_of}, folder)
     rows = [
-        ([(digests[path], frame) for path, frame in record.parts], record.spacing_mm if record.averaged else None)
+        ([(digests[path], frame) for path, frame in record.made_of], record.spacing_mm if record.averaged else None)
         for record in records
     ]
     made_by = [VERSION, cv2.__version__, encode(contract)]
@@ -85,7 +85,7 @@ def pixels_key(records: Sequence[SliceRecord], contract: InputContract, folder: 
 def prepared_picture(path: Path, contract: InputContract) -> Prepared:
     """One picture file, prepared as the worker would. Raises DatasetError if it cannot be decoded."""
     try:
-        return prepare_record(SliceRecord("", "", 0, path, 0), contract)
+        return prepare_record(SliceRecord("", "", 0, path, {}), contract)
     except HemoError as error:
         raise DatasetError(f"picture cannot be decoded: {error.message}", path=str(path)) from error
 
@@ -102,7 +102,7 @@ def _file_digests(paths: Iterable[Path], folder: Path) -> dict[Path, str]:
         found = dict(pool.map(lambda path: (str(path), _digested(path, known.get(str(path)))), paths))
     if any(known.get(name) != one for name, one in found.items()):
         folder.mkdir(parents=True, exist_ok=True)
-        write_durably(memory, dumps(known | found), folder)
+        write_durably(memory, dumps(known | found))
     return {Path(name): digest for name, (*_, digest) in found.items()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import PatientLeak
-from hemo_trainer.config import DataSource, SplitConfig, named_sources
+from hemo_trainer.config import SplitConfig
 from hemo_trainer.data.duplicates import (
     REPEATED,
     Hashes,
@@ -25,8 +25,9 @@ from hemo_trainer.data.duplicates import (
 )
 from hemo_trainer.data.pictures import read_pictures
 from hemo_trainer.data.split import refuse_shared_pictures, split_records
-from hemo_trainer.datasets import SliceRecord, UnusableFile, by_series, read_dataset
-from hemo_trainer.datasets.record import SUBTYPES, exam_label
+from hemo_trainer.datasets import DataSource, SliceRecord, UnusableFile, by_series, read_dataset
+from hemo_trainer.datasets.layouts import detect_source, named_sources
+from hemo_trainer.datasets.record import exam_label, other_findings
 from hemo_trainer.datasets.thin import average_thin
 
 Progress = Callable[[int, int], None]
@@ -113,7 +114,6 @@ def count_source(records: Sequence[SliceRecord], source: str) -> dict[str, Any]:
     """How many patients, exams and slices of each kind, JSON-ready. ``None`` patients: they are unknown."""
     mine = [record for record in records if record.source == source]
     series = by_series(mine)
-    certain = [record for record in mine if record.certain]
     known = {record.patient for record in mine if not record.single}
     return {
         "source": source,
@@ -122,18 +122,18 @@ def count_source(records: Sequence[SliceRecord], source: str) -> dict[str, Any]:
         "series": sum(not one[0].single for one in series),
         "single_slices": sum(record.single for record in mine),
         "slices": len(mine),
-        "positive": sum(record.label for record in certain),
-        "negative": sum(not record.label for record in certain),
-        "uncertain": sum(not record.certain and record.exam_label is None for record in mine),
+        "positive": sum(record.label == 1 for record in mine),
+        "negative": sum(record.label == 0 for record in mine),
+        "uncertain": sum(record.label is None and record.exam_label is None for record in mine),
         "in_exams_read_as_a_whole": sum(record.exam_label is not None for record in mine),
         "with_boxes": sum(bool(record.boxes) for record in mine),
         "with_mask": sum(record.mask is not None for record in mine),
         "subtypes": {
             name: {
-                "positive": sum(record.subtypes[place] == 1 for record in mine),
-                "unknown": sum(record.subtypes[place] is None for record in mine),
+                "positive": sum(record.labels.get(name) == 1 for record in mine),
+                "unknown": sum(record.labels.get(name) is None for record in mine),
             }
-            for place, name in enumerate(SUBTYPES)
+            for name in other_findings(records)
         },
         "published_split": dict(Counter(record.split for record in mine if record.split)),
     }
@@ -184,7 +184,6 @@ def sources_of(path: Path) -> tuple[tuple[DataSource, ...], SplitConfig, InputCo
         SettingsError, DatasetError: the configuration cannot be used, or no layout fits.
     """
     from hemo_trainer.config import load_config
-    from hemo_trainer.datasets.detect import detect_source
 
     if path.suffix.lower() == ".toml":
         config = load_config(path)

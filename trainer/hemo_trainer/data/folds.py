@@ -1,4 +1,4 @@
-"""Folds for cross-validation: whole patients, balanced over sources and bleeds, the same on every machine."""
+"""Folds for cross-validation: whole patients, balanced over sources and positives, the same on every machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class _Unit:
 
     Attributes:
         patients: their keys.
-        positives: slices with a certain bleed.
-        stratum: sources, and whether any of them bleeds.
+        positives: positive slices.
+        stratum: sources, and whether any of them is positive.
     """
 
     patients: tuple[str, ...]
@@ -37,7 +37,7 @@ def k_folds(
 ) -> tuple[frozenset[str], ...]:
     """Deal the patients of ``records`` out to folds.
 
-    Within each stratum (source × bleeding patient) every fold gets the same number of patients, give or take one, and
+    Within each stratum (source × positive patient) every fold gets the same number of patients, give or take one, and
     about the same number of positive slices.
 
     Args:
@@ -74,7 +74,7 @@ def _units(records: Sequence[SliceRecord], groups: Mapping[str, str]) -> list[_U
 
 
 def _unit(rows: Sequence[SliceRecord]) -> _Unit:
-    positives = sum(1 for row in rows if row.label and row.certain)
+    positives = sum(1 for row in rows if row.label)
     sources = "+".join(sorted({row.source for row in rows}))
     return _Unit(tuple(sorted({row.patient_key for row in rows})), positives, (sources, positives > 0))
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.errors import PatientLeak
+from hemo_core.errors import BundleSchema, PatientLeak
+from hemo_core.records import decode
+from hemo_core.training_run import PatientMarks, PictureMarks, TrainedOn
 from hemo_trainer.data.duplicates import HASH, Hashes, find_twins, hash_pictures
 from hemo_trainer.datasets.record import SliceRecord, by_series
 
@@ -44,24 +46,21 @@ class LeakCheck:
     compared: int = 0
 
 
-def training_marks(records: Sequence[SliceRecord], pixels_of: PixelsOf) -> dict[str, Any]:
-    """What to keep of the slices that a model was trained on, JSON-ready, for ``run.json`` under ``data.trained_on``.
+def training_marks(records: Sequence[SliceRecord], pixels_of: PixelsOf) -> TrainedOn:
+    """What to keep of the slices that a model was trained on, for ``run.json`` under ``data.trained_on``.
 
     Args:
         records: all of them, of whatever source.
         pixels_of: model input of a record, uint8 ``(H, W, C)``.
 
     Returns:
-        ``patients``: count, and the prefixes end to end. ``pictures``: name of the hash, count, and the packed hashes
-        in base64, of up to twelve telling slices of each series.
+        Patients, and pictures: up to twelve telling slices of each series.
     """
     patients = sorted({_mark(record.patient_key) for record in records})
     chosen = [hashes for series in by_series(records) if len(hashes := _spread(series, pixels_of))]
     packed = np.concatenate(chosen) if chosen else np.zeros((0, 0), np.uint8)
-    return {
-        "patients": {"count": len(patients), "sha256_prefixes": "".join(patients)},
-        "pictures": {"hash": HASH, "count": len(packed), "packed": base64.b64encode(packed.tobytes()).decode("ascii")},
-    }
+    pictures = PictureMarks(HASH, len(packed), base64.b64encode(packed.tobytes()).decode("ascii"))
+    return TrainedOn(PatientMarks(len(patients), "".join(patients)), pictures)
 
 
 def refuse_training_data(
@@ -79,6 +78,7 @@ def refuse_training_data(
 
     Raises:
         PatientLeak: names the patients and the pictures.
+        BundleSchema: the model's record of its training is malformed.
     """
     marks = _marks_of(bundle_manifest)
     if marks is None:
@@ -125,26 +125,21 @@ def _spread(series: Sequence[SliceRecord], pixels_of: PixelsOf) -> npt.NDArray[n
     return np.asarray(hashes.bits[telling[places]], np.uint8)
 
 
-def _marks_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _marks_of(manifest: Mapping[str, Any]) -> TrainedOn | None:
     """A run keeps them under ``data``, a bundle its run's ``data`` under ``training``."""
     data = manifest.get("data") or manifest.get("training", {}).get("data", {})
-    found: Mapping[str, Any] | None = data.get("trained_on")
-    return found
+    found = data.get("trained_on")
+    return None if found is None else decode(TrainedOn, found, error=BundleSchema, what="record of what was trained on")
 
 
-def _known_patients(marks: Mapping[str, Any]) -> frozenset[str]:
-    prefixes = marks["patients"]["sha256_prefixes"]
-    return frozenset(_parts(prefixes, _PREFIX))
+def _known_patients(marks: TrainedOn) -> frozenset[str]:
+    prefixes = marks.patients.sha256_prefixes
+    return frozenset(prefixes[place : place + _PREFIX] for place in range(0, len(prefixes), _PREFIX))
 
 
-def _parts(text: str, length: int) -> Iterable[str]:
-    return (text[place : place + length] for place in range(0, len(text), length))
-
-
-def _known_pictures(marks: Mapping[str, Any]) -> Hashes:
+def _known_pictures(marks: TrainedOn) -> Hashes:
     """None of them, if another version hashed them in another way: then only patients can be compared."""
-    pictures = marks["pictures"]
-    count = int(pictures["count"]) if pictures["hash"] == HASH else 0
-    packed = np.frombuffer(base64.b64decode(pictures["packed"]) if count else b"", np.uint8)
+    count = marks.pictures.count if marks.pictures.hash == HASH else 0
+    packed = np.frombuffer(base64.b64decode(marks.pictures.packed) if count else b"", np.uint8)
     packed = packed.reshape(count, -1 if count else 0)
     return Hashes(packed, np.ones(count, np.bool_))

@@ -44,10 +44,10 @@ def prepare_record(record: SliceRecord, contract: InputContract, scans: dict[Pat
         ScanError: subclasses, one for each way in which a file can be bad.
     """
     scans = {} if scans is None else scans
-    for path, _ in record.parts:
+    for path, _ in record.made_of:
         if path not in scans:
             scans[path] = read_file(path)
-    slices = tuple(_slice(scans[path], frame) for path, frame in record.parts)
+    slices = tuple(_slice(scans[path], frame) for path, frame in record.made_of)
     if len({one.pixels.shape for one in slices}) > 1:
         raise BadGeometry("neighbouring slices have different sizes", path=str(record.path))
     first = scans[record.path]
@@ -83,7 +83,7 @@ def read_file(path: Path) -> Scan:
 
 
 def mask_of(record: SliceRecord) -> Mask | None:
-    """Where a record's bleeds were drawn by hand, bool ``(rows, columns)`` of its picture; None without a mask.
+    """Where a record's finding was drawn by hand, bool ``(rows, columns)`` of its picture; None without a mask.
 
     Raises:
         ScanError: the mask cannot be read, or has no such slice.
@@ -91,7 +91,7 @@ def mask_of(record: SliceRecord) -> Mask | None:
     if record.mask is None:
         return None
     scan = read_file(record.mask)
-    drawn = [np.asarray(_slice(scan, frame).pixels, np.float32) > 0 for _, frame in record.parts]
+    drawn = [np.asarray(_slice(scan, frame).pixels, np.float32) > 0 for _, frame in record.made_of]
     return np.asarray(np.any(drawn, axis=0), np.bool_)
 
 

@@ -66,7 +66,7 @@ def remembered(cache: Path | None, name: str, files: Iterable[Path], make: Calla
         return json.loads(path.read_text(encoding="utf-8"))
     made = make()
     cache.mkdir(parents=True, exist_ok=True)
-    write_durably(path, json.dumps(made).encode(), cache)
+    write_durably(path, json.dumps(made))
     return made
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hemo_core.scans.preprocess import slice_groups
-from hemo_trainer.datasets.record import UNKNOWN_SUBTYPES, SliceRecord, by_series
+from hemo_trainer.datasets.record import SliceRecord, by_series
 
 
 def average_thin(records: Sequence[SliceRecord], target_mm: float) -> list[SliceRecord]:
     """One record for each slice that the model will see; records of series that are not thin stay as they are.
 
-    The order of the records is kept. A mean slice bleeds if any of its parts certainly does.
+    The order of the records is kept. A mean slice shows what any slice of it certainly shows.
     """
     if not any(record.spacing_mm for record in records):
         return list(records)
@@ -30,19 +30,16 @@ def _merged(group: Sequence[SliceRecord]) -> SliceRecord:
     first = group[0]
     if len(group) == 1:
         return first
-    positive = any(record.label and record.certain for record in group)
     return replace(
         first,
-        label=max(record.label for record in group) if first.exam_label is not None else int(positive),
-        certain=positive or all(record.certain for record in group),
-        subtypes=_any_subtype(group),
+        labels={name: _label(name, group) for name in dict.fromkeys(name for one in group for name in one.labels)},
+        doubtful=False,
         boxes=tuple(dict.fromkeys(box for record in group for box in record.boxes)),
         averaged=tuple(record.reference for record in group),
     )
 
 
-def _any_subtype(group: Sequence[SliceRecord]) -> tuple[int | None, ...]:
-    """1 where any part has it, 0 where none has, None where that is not known."""
-    columns = zip(*(record.subtypes for record in group), strict=True)
-    found = (1 if 1 in column else None if None in column else 0 for column in columns)
-    return tuple(found) if len(group) else UNKNOWN_SUBTYPES
+def _label(finding: str, group: Sequence[SliceRecord]) -> int | None:
+    """1 where any slice shows it, 0 where none does, None where that is not known."""
+    labels = {record.label_of(finding) for record in group}
+    return 1 if 1 in labels else None if None in labels else 0

@@ -41,7 +41,7 @@ def calibration(scored: Scored, temperature: float, settings: Resampling) -> dic
 def expected_calibration_error(scored: Scored, chances: Float64) -> float:
     """Mean distance of probability and observed share over ten bins of equal width, weighted by their size.
 
-    The binary form of Naeini et al. 2015 (AAAI): the probability of hemorrhage, not that of the likelier class.
+    The binary form of Naeini et al. 2015 (AAAI): the probability of the finding, not that of the likelier class.
     """
     return float(
         sum(inside.sum() * abs(chances[inside].mean() - scored.labels[inside].mean()) for inside in _bins(chances))

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hemo_trainer.datasets.record import SUBTYPES
-from hemo_trainer.evaluation.scored_items import SliceItem
+from hemo_trainer.evaluation.scored import ScoredSlice
 
 Kind = Literal["miss", "false_alarm"]
 
@@ -23,7 +22,7 @@ class Case:
 
     name: str
     kind: Kind
-    item: SliceItem
+    item: ScoredSlice
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready: which slice, how it is labelled, what the model said."""
@@ -36,13 +35,13 @@ class Case:
             "slice": record.order,
             "place": [self.item.index + 1, len(self.item.series.records)],
             "label": record.label,
-            "subtypes": [name for name, there in zip(SUBTYPES, record.subtypes, strict=True) if there],
+            "subtypes": [name for name in record.labels if name != record.finding and record.label_of(name)],
             "boxes": len(record.boxes),
             "probability": round(self.item.chance, 4),
         }
 
 
-def worst_cases(slices: Sequence[SliceItem], threshold: float, count: int) -> tuple[Case, ...]:
+def worst_cases(slices: Sequence[ScoredSlice], threshold: float, count: int) -> tuple[Case, ...]:
     """The ``count`` patients with the surest misses, then the ``count`` with the surest false alarms."""
     misses = [item for item in slices if item.record.label and item.chance < threshold]
     alarms = [item for item in slices if not item.record.label and item.chance >= threshold]
@@ -54,9 +53,9 @@ def worst_cases(slices: Sequence[SliceItem], threshold: float, count: int) -> tu
     )
 
 
-def _one_a_patient(ranked: Sequence[SliceItem]) -> list[SliceItem]:
+def _one_a_patient(ranked: Sequence[ScoredSlice]) -> list[ScoredSlice]:
     """The first slice of each patient."""
-    first: dict[str, SliceItem] = {}
+    first: dict[str, ScoredSlice] = {}
     for item in ranked:
         first.setdefault(item.record.patient_key, item)
     return list(first.values())

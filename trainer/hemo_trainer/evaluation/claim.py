@@ -100,9 +100,9 @@ def _preprocessing(_: Record, manifest: Record) -> Answer:
 
 
 def _subset(evidence: Record, _: Record) -> Answer:
-    left_out = sum(group["slices_uncertain"] for group in evidence["groups"] if not group["pooled"])
-    if left_out:
-        return Answer("reported", f"{left_out} slices with a doubtful label are left out of every figure.", "data")
+    doubtful = sum(group["slices_uncertain"] for group in evidence["groups"] if not group["pooled"])
+    if doubtful:
+        return Answer("reported", f"{doubtful} slices with a doubtful label are left out of every figure.", "data")
     return Answer("reported", "No slice was left out.", "data")
 
 
@@ -197,7 +197,7 @@ def _robustness(evidence: Record, _: Record) -> Answer:
 def _explained(evidence: Record, _: Record) -> Answer:
     if evidence["heatmaps"]:
         return Answer("reported", "Grad-CAM, checked as shown.", "heatmaps")
-    return Answer("partly", "Grad-CAM; how well it points at blood was not measured here.", "cases")
+    return Answer("partly", "Grad-CAM; how well it points at the finding was not measured here.", "cases")
 
 
 def _external(evidence: Record, _: Record) -> Answer:

@@ -11,7 +11,7 @@ import numpy as np
 from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.inference.scoring import calibrated
-from hemo_trainer.evaluation.scored_items import exam_items, scored_exams, scored_slices, slice_items
+from hemo_trainer.evaluation.scored import gather_exams, gather_slices, score_exams, score_slices
 from hemo_trainer.figures.intervals import Draws, Interval, Resampling, percentile, to_json
 from hemo_trainer.figures.metrics import Scored, auc, auc_value, average_precision, precision_value
 from hemo_trainer.figures.ranking import rankings
@@ -42,8 +42,8 @@ def compared(
     rows = []
     for source in sorted({one.records[0].source for one in first}):
         one, other = ([p for p in side if p.records[0].source == source] for side in (first, second))
-        slices = scored_slices(slice_items(one, scoring)), scored_slices(slice_items(other, scoring))
-        exams = scored_exams(exam_items(one, scoring)), scored_exams(exam_items(other, scoring))
+        slices = gather_slices(score_slices(one, scoring)), gather_slices(score_slices(other, scoring))
+        exams = gather_exams(score_exams(one, scoring)), gather_exams(score_exams(other, scoring))
         for unit, (before, after) in (("slice", slices), ("exam", exams)):
             rows.append({"source": source, "unit": unit, **_change(before, after, scoring, settings)})
     return {"first": first_name, "second": name, "rows": rows}

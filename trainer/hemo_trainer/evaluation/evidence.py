@@ -11,19 +11,19 @@ from hemo_core.bundle.contract import ScoringContract
 from hemo_core.errors import DatasetError
 from hemo_core.records import encode
 from hemo_core.wording import STATEMENT
-from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.datasets.record import Reference
 from hemo_trainer.evaluation.about import About
 from hemo_trainer.evaluation.cases import worst_cases
 from hemo_trainer.evaluation.claim import claim_checklist
 from hemo_trainer.evaluation.compare import compared
 from hemo_trainer.evaluation.figures import unit_figures
-from hemo_trainer.evaluation.scored_items import (
-    ExamItem,
-    SliceItem,
-    exam_items,
-    scored_exams,
-    scored_slices,
-    slice_items,
+from hemo_trainer.evaluation.scored import (
+    ScoredExam,
+    ScoredSlice,
+    gather_exams,
+    gather_slices,
+    score_exams,
+    score_slices,
 )
 from hemo_trainer.evaluation.strata import by_extent, by_size, by_subtype
 from hemo_trainer.evaluation.unknown import not_known
@@ -31,7 +31,7 @@ from hemo_trainer.figures.intervals import Resampling
 from hemo_trainer.network.predict import SeriesPrediction
 
 SCHEMA = "hemo-batch/evidence"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ALL = "all sources"
 CASES = 12
 
@@ -44,7 +44,7 @@ def evidence_from_predictions(
     *,
     about: About,
     resampling: Resampling | None = None,
-    sizes: Mapping[SliceRecord, float] | None = None,
+    sizes: Mapping[Reference, float] | None = None,
     other: tuple[str, Sequence[SeriesPrediction]] | None = None,
     heatmaps: Mapping[str, Any] | None = None,
     cases: int = CASES,
@@ -56,7 +56,7 @@ def evidence_from_predictions(
         scoring: β, temperature and threshold to apply.
         about: model, data and protocol.
         resampling: of the bootstrap; default 2000 resamples with a fixed seed.
-        sizes: of bleeds (:func:`hemo_trainer.evaluation.sizes.bleed_sizes`).
+        sizes: of what is marked (:func:`hemo_trainer.evaluation.sizes.marked_sizes`).
         other: name and predictions of the same series by another precision, to be compared with.
         heatmaps: quality of the heat maps, as in ``bundle.json``.
         cases: patients in each half of the gallery.
@@ -68,7 +68,7 @@ def evidence_from_predictions(
         DatasetError: nothing has a certain label.
     """
     settings = resampling or Resampling()
-    slices, exams = slice_items(predictions, scoring), exam_items(predictions, scoring)
+    slices, exams = score_slices(predictions, scoring), score_exams(predictions, scoring)
     evidence: dict[str, Any] = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -92,13 +92,13 @@ def evidence_from_predictions(
 
 
 def _groups(
-    slices: Sequence[SliceItem], exams: Sequence[ExamItem]
-) -> list[tuple[str, Sequence[SliceItem], Sequence[ExamItem]]]:
+    slices: Sequence[ScoredSlice], exams: Sequence[ScoredExam]
+) -> list[tuple[str, Sequence[ScoredSlice], Sequence[ScoredExam]]]:
     """Each source, and where there are several all of them together."""
     sources = sorted({exam.first.source for exam in exams})
     if not slices and not any(exam.first.exam_label is not None for exam in exams):
         raise DatasetError("there is nothing to measure: no slice and no exam has a certain label")
-    groups: list[tuple[str, Sequence[SliceItem], Sequence[ExamItem]]] = [
+    groups: list[tuple[str, Sequence[ScoredSlice], Sequence[ScoredExam]]] = [
         (
             source,
             [item for item in slices if item.record.source == source],
@@ -111,8 +111,8 @@ def _groups(
 
 def _group(
     name: str,
-    slices: Sequence[SliceItem],
-    exams: Sequence[ExamItem],
+    slices: Sequence[ScoredSlice],
+    exams: Sequence[ScoredExam],
     scoring: ScoringContract,
     settings: Resampling,
 ) -> dict[str, Any]:
@@ -126,20 +126,20 @@ def _group(
         "patients_positive": len({exam.first.patient_key for exam in exams if exam.label}),
         "exams": len(exams),
         "slices": len(records),
-        "slices_uncertain": sum(not record.certain for record in records),
+        "slices_uncertain": sum(record.label is None for record in records),
         "exams_read": sum(exam.first.exam_label is not None for exam in exams),
         "slices_single": sum(record.single for record in records),
         "slices_boxed": sum(bool(record.boxes) for record in records),
         "slices_grey": sum(record.path.suffix.lower() in _PICTURES for record in records),
         "pooled": name == ALL,
-        "slice": unit_figures(scored_slices(slices), scoring, settings) if slices else None,
-        "exam": unit_figures(scored_exams(exams), scoring, settings, suspicious=suspicious)
+        "slice": unit_figures(gather_slices(slices), scoring, settings) if slices else None,
+        "exam": unit_figures(gather_exams(exams), scoring, settings, suspicious=suspicious)
         if _comparable(exams)
         else None,
     }
 
 
-def _comparable(exams: Sequence[ExamItem]) -> bool:
+def _comparable(exams: Sequence[ScoredExam]) -> bool:
     """Exams of several sources are pooled only if each has both labels: else the AUC would tell sources apart."""
     labels: dict[str, set[int]] = {}
     for exam in exams:

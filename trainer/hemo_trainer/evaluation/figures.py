@@ -18,8 +18,6 @@ from hemo_trainer.figures.intervals import Draws, Interval, Resampling, percenti
 from hemo_trainer.figures.metrics import Scored, auc, average_precision
 
 SENSITIVITIES = (0.90, 0.95)
-NAMES = ("no hemorrhage", "hemorrhage")
-
 _CURVE_POINTS = 400
 
 Called = npt.NDArray[np.bool_]
@@ -35,7 +33,7 @@ def unit_figures(
         scoring: gives temperature and threshold.
         settings: of the bootstrap.
         suspicious: for exams, ``(n,)``, whether any slice lies at or above the threshold; such an exam is labelled
-            hemorrhage or review.
+            with the finding, or review.
 
     Returns:
         JSON-ready; None for what needs two classes where there is one. Described in ``docs/evidence.md``.
@@ -52,13 +50,18 @@ def unit_figures(
         "average_precision": to_json(average_precision(scored, settings)),
         "curves": _curves(scored) if both else None,
         "operating_points": _operating_points(scored, chances, scoring, settings, suspicious),
-        "classification_report": _report(scored, chances >= scoring.threshold),
+        "classification_report": _report(scored, chances >= scoring.threshold, class_names(scoring.primary.text)),
         "calibration": {
             "before": calibration(scored, 1.0, settings),
             "after": calibration(scored, scoring.temperature, settings),
         },
         "decision": decision_curve(scored.labels, chances) if both else None,
     }
+
+
+def class_names(finding: str) -> tuple[str, str]:
+    """What people call the two classes."""
+    return f"no {finding}", finding
 
 
 def rate(called: Called, rows: Called, patients: npt.NDArray[np.str_], settings: Resampling) -> dict[str, Any] | None:
@@ -143,11 +146,11 @@ def _points(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> list[list
     return [[round(float(a), 4), round(float(b), 4)] for a, b in zip(x[kept], y[kept], strict=True)]
 
 
-def _report(scored: Scored, called: Called) -> dict[str, Any]:
+def _report(scored: Scored, called: Called, names: tuple[str, str]) -> dict[str, Any]:
     from sklearn.metrics import classification_report
 
     found: dict[str, Any] = classification_report(
-        scored.labels, called.astype(int), labels=[0, 1], target_names=list(NAMES), output_dict=True, zero_division=0
+        scored.labels, called.astype(int), labels=[0, 1], target_names=list(names), output_dict=True, zero_division=0
     )
     return {
         row: {name: round(float(value), 4) for name, value in cells.items()} if isinstance(cells, dict) else cells

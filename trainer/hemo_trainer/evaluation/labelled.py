@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hemo_core.bundle.contract import InputContract
+from hemo_core.bundle.contract import Contract
 from hemo_core.errors import DatasetError
 from hemo_trainer.config import SplitConfig, load_config
 from hemo_trainer.data.prepared import TrainingData, load_sources
-from hemo_trainer.datasets.detect import detect_source
+from hemo_trainer.datasets.layouts import detect_source
 from hemo_trainer.datasets.record import SliceRecord, Split, by_series
 from hemo_trainer.network.predict import Grey
 
@@ -41,12 +41,12 @@ class Labelled:
         return [record for one in self.series for record in one]
 
 
-def open_labelled(path: Path, contract: InputContract, cache: Path, side: Split | None) -> Labelled:
+def open_labelled(path: Path, contract: Contract, cache: Path, side: Split | None) -> Labelled:
     """Read what is to be measured.
 
     Args:
         path: a TOML configuration, or a folder or CSV table in any known layout.
-        contract: the model's input contract.
+        contract: of the model, whose findings are wanted.
         cache: folder of preprocessed slices.
         side: of the split. Default: ``test`` of a configuration, all of a folder or table.
 
@@ -55,11 +55,14 @@ def open_labelled(path: Path, contract: InputContract, cache: Path, side: Split 
         DatasetError: the data cannot be read, or there is nothing on that side.
         PatientLeak: the split leaks.
     """
+    scoring = contract.scoring
+    findings = (scoring.primary.name, *(one.name for one in scoring.details))
     if path.suffix.lower() == ".toml":
         config = load_config(path)
         chosen = side or "test"
-        return _side(load_sources(config.sources, config.split, contract, cache, needed=(chosen,)), chosen)
-    data = load_sources((detect_source(path),), SplitConfig(), contract, cache)
+        data = load_sources(config.sources, config.split, contract.input, cache, findings=findings, needed=(chosen,))
+        return _side(data, chosen)
+    data = load_sources((detect_source(path),), SplitConfig(), contract.input, cache, findings=findings)
     if side is not None:
         return _side(data, side)
     return Labelled(tuple(by_series(data.records)), data.pixels_of, None, data.fingerprint, None)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle import Bundle, open_bundle
+from hemo_core.bundle.contract import Contract
 from hemo_core.bundle.manifest import Precision
 from hemo_core.errors import PatientLeak
 from hemo_core.inference.session import Device, Engine
@@ -23,8 +24,8 @@ from hemo_trainer.evaluation.evidence import CASES, evidence_from_predictions
 from hemo_trainer.evaluation.gallery import draw_cases
 from hemo_trainer.evaluation.labelled import Labelled, open_labelled
 from hemo_trainer.evaluation.report.write import refuse_travelling, write_evidence
-from hemo_trainer.evaluation.scored_items import slice_items
-from hemo_trainer.evaluation.sizes import bleed_sizes
+from hemo_trainer.evaluation.scored import score_slices
+from hemo_trainer.evaluation.sizes import marked_sizes
 from hemo_trainer.figures.intervals import Resampling
 from hemo_trainer.heatmap_quality.examples import box_examples
 from hemo_trainer.heatmap_quality.measure import measure_bundle
@@ -110,17 +111,20 @@ def evaluate(bundle_path: Path, data_path: Path, out: Path, *, cache: Path, plan
     if plan.cases:
         refuse_travelling(out)
     bundle = open_bundle(bundle_path)
-    data = open_labelled(data_path, bundle.input, cache, plan.side)
+    data = open_labelled(data_path, Contract(bundle.input, bundle.scoring), cache, plan.side)
     check = refuse_training_data(bundle.content, data.records, data.pixels_of)
     engines = [Engine(bundle, device=plan.device, precision=precision) for precision in plan.precisions]
-    scored = [list(predict_series(BundleSliceModel(engine), data.series, data.pixels_of)) for engine in engines]
+    scored = [
+        list(predict_series(BundleSliceModel(engine), data.series, data.pixels_of, bundle.scoring.names))
+        for engine in engines
+    ]
     heatmaps, examples = _heatmaps(bundle, data, plan)
     evidence = evidence_from_predictions(
         scored[0],
         bundle.scoring,
         about=_about(bundle, data, check, engines[0], data_path, plan),
         resampling=plan.resampling,
-        sizes=bleed_sizes(data.records, data.pixels_of, bundle.input),
+        sizes=marked_sizes(data.records, data.pixels_of, bundle.input),
         other=(engines[1].precision, scored[1]) if len(scored) > 1 else None,
         heatmaps=heatmaps,
         cases=plan.cases,
@@ -186,7 +190,7 @@ def _heatmaps(bundle: Bundle, data: Labelled, plan: Plan) -> tuple[Mapping[str, 
 
 def _pictures(bundle: Bundle, data: Labelled, predictions: Sequence[SeriesPrediction], plan: Plan) -> dict[str, bytes]:
     """Pictures of the cases, drawn with the heat maps that a worker would draw."""
-    cases = worst_cases(slice_items(predictions, bundle.scoring), bundle.scoring.threshold, plan.cases)
+    cases = worst_cases(score_slices(predictions, bundle.scoring), bundle.scoring.threshold, plan.cases)
     if not cases:
         return {}
     return draw_cases(cases, BundleSubject(bundle, device=plan.device), data.pixels_of, bundle.input)

@@ -1,4 +1,4 @@
-"""Where the bleed of a slice is and how large, as far as the data set drew it."""
+"""Where the finding of a slice is and how large, as far as the data set drew it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hemo_core.bundle.contract import InputContract
 from hemo_core.scans.preprocess import crop_resize
 from hemo_trainer.data.pictures import mask_of, prepare_record
-from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.datasets.record import Reference, SliceRecord
 from hemo_trainer.heatmap_quality.localise import box_share
 from hemo_trainer.heatmap_quality.maps import box_mask, head_mask
 from hemo_trainer.network.predict import Grey
@@ -36,10 +36,10 @@ def marked(record: SliceRecord, contract: InputContract) -> Mask | None:
     return np.asarray(crop_resize(picture, crop, contract.height, contract.width)[..., 0] >= _HALF, np.bool_)
 
 
-def bleed_sizes(
+def marked_sizes(
     records: Iterable[SliceRecord], pixels_of: Callable[[SliceRecord], Grey], contract: InputContract
-) -> dict[SliceRecord, float]:
-    """The share of the head, from 0 to 1, that is marked: for each positive slice of which the source marked anything.
+) -> dict[Reference, float]:
+    """The share of the head, from 0 to 1, that is marked, by the reference of each positive slice with marks.
 
     Args:
         records: slices.
@@ -51,9 +51,9 @@ def bleed_sizes(
     """
     sizes = {}
     for record in records:
-        if not (record.label and record.certain):
+        if not record.label:
             continue
         inside = marked(record, contract)
         if inside is not None:
-            sizes[record] = box_share(inside, head_mask(pixels_of(record)[..., 0]))
+            sizes[record.reference] = box_share(inside, head_mask(pixels_of(record)[..., 0]))
     return sizes

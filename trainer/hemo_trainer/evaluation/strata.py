@@ -1,4 +1,4 @@
-"""Figures by kind of bleed, by its size, and by how many slices show it."""
+"""Figures by what else the labels tell of, such as subtypes, by size, and by how many slices show it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hemo_core.bundle.contract import ScoringContract
-from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
+from hemo_trainer.datasets.record import Reference, other_findings
 from hemo_trainer.evaluation.figures import rate
-from hemo_trainer.evaluation.scored_items import ExamItem, SliceItem, scored_slices
+from hemo_trainer.evaluation.scored import ScoredExam, ScoredSlice, gather_slices
 from hemo_trainer.figures.intervals import Resampling, to_json
 from hemo_trainer.figures.metrics import auc
 
@@ -19,16 +19,16 @@ _TERTILES = ("small", "middle", "large")
 
 
 def by_subtype(
-    slices: Sequence[SliceItem], exams: Sequence[ExamItem], scoring: ScoringContract, settings: Resampling
+    slices: Sequence[ScoredSlice], exams: Sequence[ScoredExam], scoring: ScoringContract, settings: Resampling
 ) -> list[dict[str, Any]]:
-    """A row for each source and subtype that it names: slices with it against the source's slices without any bleed."""
+    """A row for each source and subtype that it names: slices with it against the source's negative ones."""
     rows = []
     for source in sorted({item.record.source for item in slices}):
         of_source = [item for item in slices if item.record.source == source]
-        for place, subtype in enumerate(SUBTYPES):
-            if not any(item.record.label and item.record.subtypes[place] is not None for item in of_source):
+        for subtype in other_findings(item.record for item in slices):
+            if not any(item.record.label and item.record.label_of(subtype) is not None for item in of_source):
                 continue
-            shown = [item for item in of_source if item.record.subtypes[place] == 1]
+            shown = [item for item in of_source if item.record.label_of(subtype) == 1]
             with_it = [exam for exam in exams if exam.first.source == source and exam.has(subtype)]
             rows.append(
                 {
@@ -42,20 +42,20 @@ def by_subtype(
 
 
 def by_size(
-    slices: Sequence[SliceItem], sizes: Mapping[SliceRecord, float], scoring: ScoringContract, settings: Resampling
+    slices: Sequence[ScoredSlice], sizes: Mapping[Reference, float], scoring: ScoringContract, settings: Resampling
 ) -> list[dict[str, Any]]:
-    """A row for each source and third of its measured bleeds, by share of the head's square that they take.
+    """A row for each source and third of its measured slices, by share of the head's square that they take.
 
     Args:
         slices: certain ones.
-        sizes: that share, for each positive slice where it was measured.
+        sizes: that share, by the reference of each positive slice where it was measured.
         scoring, settings: threshold and bootstrap.
     """
     rows = []
-    for source in sorted({item.record.source for item in slices if item.record in sizes}):
+    for source in sorted({item.record.source for item in slices if item.record.reference in sizes}):
         of_source = [item for item in slices if item.record.source == source]
-        measured = [item for item in of_source if item.record.label and item.record in sizes]
-        shares = np.array([sizes[item.record] for item in measured])
+        measured = [item for item in of_source if item.record.label and item.record.reference in sizes]
+        shares = np.array([sizes[item.record.reference] for item in measured])
         edges = np.quantile(shares, [1 / 3, 2 / 3])
         place = np.searchsorted(edges, shares, side="left")
         for third, name in enumerate(_TERTILES):
@@ -74,8 +74,8 @@ def by_size(
     return rows
 
 
-def by_extent(exams: Sequence[ExamItem], scoring: ScoringContract, settings: Resampling) -> list[dict[str, Any]]:
-    """A row for each source and number of slices that show blood."""
+def by_extent(exams: Sequence[ScoredExam], scoring: ScoringContract, settings: Resampling) -> list[dict[str, Any]]:
+    """A row for each source and number of positive slices."""
     rows = []
     for source in sorted({exam.first.source for exam in exams}):
         for low, high in EXTENTS:
@@ -91,11 +91,11 @@ def by_extent(exams: Sequence[ExamItem], scoring: ScoringContract, settings: Res
 
 
 def _against_negatives(
-    shown: Sequence[SliceItem], of_source: Sequence[SliceItem], scoring: ScoringContract, settings: Resampling
+    shown: Sequence[ScoredSlice], of_source: Sequence[ScoredSlice], scoring: ScoringContract, settings: Resampling
 ) -> dict[str, Any]:
     """Some positive slices against the negatives of their source: counts, AUC, sensitivity at the locked threshold."""
     chosen = [*shown, *(item for item in of_source if not item.record.label)]
-    scored = scored_slices(chosen)
+    scored = gather_slices(chosen)
     called = np.array([item.chance >= scoring.threshold for item in chosen], bool)
     return {
         "slices": len(shown),
@@ -105,14 +105,14 @@ def _against_negatives(
     }
 
 
-def _exam_rates(exams: Sequence[ExamItem], scoring: ScoringContract, settings: Resampling) -> dict[str, Any]:
-    """How many of these exams are labelled hemorrhage, and how many hemorrhage or review."""
+def _exam_rates(exams: Sequence[ScoredExam], scoring: ScoringContract, settings: Resampling) -> dict[str, Any]:
+    """How many of these exams are labelled with the finding, and how many with it or review."""
     patients = np.array([exam.first.patient_key for exam in exams], np.str_)
     everyone = np.ones(len(exams), bool)
-    hemorrhage = np.array([exam.chance >= scoring.threshold for exam in exams], bool)
+    labelled = np.array([exam.chance >= scoring.threshold for exam in exams], bool)
     suspicious = np.array([exam.suspicious for exam in exams], bool)
     return {
         "count": len(exams),
-        "hemorrhage": rate(hemorrhage, everyone, patients, settings),
-        "hemorrhage_or_review": rate(hemorrhage | suspicious, everyone, patients, settings),
+        "labelled": rate(labelled, everyone, patients, settings),
+        "labelled_or_review": rate(labelled | suspicious, everyone, patients, settings),
     }

@@ -37,7 +37,7 @@ _LABELS = (
 )
 _EXAM_LABEL = (
     "An exam counts as positive if any of its slices with a certain label is: no reader labelled the exam as a whole, "
-    "and a bleed that no slice label names counts as none."
+    "and a finding that no slice label names counts as none."
 )
 _RATERS = (
     "How far readers agree about these labels was not measured: errors of the labels count as errors of the model."
@@ -81,14 +81,16 @@ def _about_source(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _about_classes(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     name, exam = group["name"], group["exam"]
     if exam["count"] == exam["positive"]:
-        text = f"{name} holds no exam without a bleed: its exam AUC, specificity and predictive values are not known."
+        text = f"{name} holds no negative exam: its exam AUC, specificity and predictive values are not known."
         yield "no_exam_negatives", "discrimination", text
     if not exam["positive"]:
-        yield "no_exam_positives", "discrimination", f"{name} holds no exam with a bleed: its sensitivity is not known."
-    if exam["count"] < FEW_EXAMS:
-        text = (
-            f"{name} has {exam['count']} exams ({exam['positive']} with a bleed): read its intervals, not its figures."
+        yield (
+            "no_exam_positives",
+            "discrimination",
+            f"{name} holds no positive exam: its sensitivity is not known.",
         )
+    if exam["count"] < FEW_EXAMS:
+        text = f"{name} has {exam['count']} exams ({exam['positive']} positive): read its intervals, not its figures."
         yield "few_exams", "discrimination", text
     for unit in ("exam", "slice"):
         found = group[unit]
@@ -106,7 +108,7 @@ def _about_labels(group: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         if group[count] and (code != "uncertain_labels" or group["slice"] is not None):
             yield code, "data", text.format_map(group)
     if group["slice"] is None:
-        text = f"{group['name']} was read exam by exam: how well the model finds the slices with blood is not known."
+        text = f"{group['name']} was read exam by exam: how well the model finds the positive slices is not known."
         yield "no_slice_labels", "data", text
 
 
@@ -119,25 +121,25 @@ def _about_pooling(groups: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, 
 def _about_strata(evidence: Mapping[str, Any], sources: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
     strata = evidence["strata"]
     named, measured = ({row["source"] for row in strata[kind]} for kind in ("subtype", "size"))
-    with_bleeds = [group["name"] for group in sources if group["exam"]["positive"]]
-    for name in with_bleeds:
+    with_positives = [group["name"] for group in sources if group["exam"]["positive"]]
+    for name in with_positives:
         if name not in named:
             yield (
                 "no_subtypes",
                 "subgroups",
-                f"{name} names no subtypes: what kind of bleed is missed there is not known.",
+                f"{name} names no subtypes: which of them are missed there is not known.",
             )
         if name not in measured:
-            text = f"{name} has neither boxes nor masks of bleeds: how sensitivity depends on size is not known there."
+            text = f"{name} has neither boxes nor masks: how sensitivity depends on size is not known there."
             yield "no_sizes", "subgroups", text
     for row in strata["subtype"]:
         if row["slices"] < FEW_POSITIVES:
             many = "1 slice" if row["slices"] == 1 else f"{row['slices']} slices"
-            text = f"{row['source']} has {many} with {row['subtype']} blood: too few for a figure."
+            text = f"{row['source']} has {many} that are {row['subtype']}: too few for a figure."
             yield "few_of_subtype", "subgroups", text
         elif row["patients"] < FEW_POSITIVES:
             text = (
-                f"{row['source']}: all slices with {row['subtype']} blood come from {row['patients']} "
+                f"{row['source']}: all slices that are {row['subtype']} come from {row['patients']} "
                 f"patient{'' if row['patients'] == 1 else 's'}."
             )
             yield "few_patients_of_subtype", "subgroups", text
@@ -145,7 +147,7 @@ def _about_strata(evidence: Mapping[str, Any], sources: list[Mapping[str, Any]])
 
 def _about_methods(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if not evidence["heatmaps"]:
-        text = "Whether the heat maps point at the blood was not measured here: take them as hints, never as outlines."
+        text = "Whether the heat maps point at the finding was not measured: take them as hints, never as outlines."
         yield "no_heatmap_quality", "heatmaps", text
     if not evidence["comparison"]:
         precision = evidence["about"]["precision"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hemo_core.bundle.contract import ScoringContract
-from hemo_core.bundle.findings import named
+from hemo_core.bundle.findings import Finding, Measured, Role, named
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.figures.metrics import Scored
 
@@ -23,28 +22,31 @@ class Validated:
     exams: Scored
 
 
-def lock_scoring(
-    sources: Sequence[Validated], labels: tuple[str, ...], beta: float, target_sensitivity: float
-) -> ScoringContract:
+def lock_finding(
+    sources: Sequence[Validated], name: str, role: Role, target_sensitivity: float, measured: Measured | None
+) -> Finding:
     """Fit the temperature on all slices, and lock the threshold at which *every* source reaches the target sensitivity.
 
-    Pooled, a source with plain bleeds would hide that another's subtle ones are missed. A source's threshold is taken
+    Pooled, a source with plain findings would hide that another's subtle ones are missed. A source's threshold is taken
     from its exams, the thing that gets a label; from its slices where fewer than five exams are positive or none is
-    negative.
+    negative. A source that does not tell of the finding has no say; where none does, nothing is calibrated.
+
+    Args:
+        sources: validation scores of the finding.
+        name, role: of the finding.
+        target_sensitivity: to be reached.
+        measured: its AUC.
     """
-    temperature = fit_temperature(pooled([source.slices for source in sources]))
-    thresholds = [_threshold(source, temperature, target_sensitivity) for source in sources]
-    findings = tuple(
-        named(label, "detail" if at else "primary", temperature=temperature, threshold=min(thresholds))
-        for at, label in enumerate(labels)
-    )
-    return ScoringContract(findings, beta)
+    known = [source for source in sources if len(source.slices.labels)]
+    temperature = fit_temperature(pooled([source.slices for source in known])) if known else 1.0
+    thresholds = [_threshold(source, temperature, target_sensitivity) for source in known]
+    return replace(named(name, role, temperature=temperature, threshold=min(thresholds, default=0.5)), auc=measured)
 
 
-def pooled(parts: Sequence[Scored]) -> Scored:
-    """All items of all parts."""
+def pooled(sources: Sequence[Scored]) -> Scored:
+    """All items of all sources."""
     labels, logits, patients = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "logits", "patients")
+        np.concatenate([getattr(source, name) for source in sources]) for name in ("labels", "logits", "patients")
     )
     return Scored(labels, logits, patients)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.bundle.contract import ScoringContract
+from hemo_core.bundle.findings import Finding
 from hemo_core.inference.scoring import calibrated, scan_logit
 from hemo_trainer.datasets.record import exam_label
 from hemo_trainer.figures.intervals import Draws, Float64, Interval, Resampling, percentile, wilson
@@ -29,18 +29,18 @@ class Scored:
 
 
 def slice_scores(predictions: Sequence[SeriesPrediction]) -> Scored:
-    """All slices whose label is certain."""
+    """All slices with a label."""
     rows = [
         (record.label, logit, record.patient_key)
         for prediction in predictions
         for record, logit in zip(prediction.records, prediction.logits, strict=True)
-        if record.certain
+        if record.label is not None
     ]
     return _scored(rows)
 
 
 def exam_scores(predictions: Sequence[SeriesPrediction], beta: float) -> Scored:
-    """One scan logit a series; a series is positive as it was read as a whole, else if any certain slice is."""
+    """One scan logit a series; a series is positive as it was read as a whole, else if any slice is."""
     rows = []
     for prediction in predictions:
         logit = scan_logit(np.asarray(prediction.logits, np.float64), beta)
@@ -84,11 +84,11 @@ def average_precision(scored: Scored, settings: Resampling = _SETTINGS) -> Inter
     return percentile(value, draws, rankings(scored.labels, scored.logits, draws).average_precision)
 
 
-def at_threshold(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
+def at_threshold(scored: Scored, finding: Finding) -> dict[str, Any]:
     """Confusion matrix, sensitivity and specificity (Wilson intervals) and scikit-learn's classification report."""
     from sklearn.metrics import classification_report, confusion_matrix
 
-    called = (calibrated(scored.logits, scoring.temperature) >= scoring.threshold).astype(int)
+    called = (calibrated(scored.logits, finding.temperature) >= finding.threshold).astype(int)
     matrix = confusion_matrix(scored.labels, called, labels=[0, 1])
     (true_negative, false_positive), (false_negative, true_positive) = matrix.tolist()
     return {
@@ -96,7 +96,7 @@ def at_threshold(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
         "sensitivity": _rate(true_positive, true_positive + false_negative),
         "specificity": _rate(true_negative, true_negative + false_positive),
         "classification_report": classification_report(
-            scored.labels, called, labels=[0, 1], target_names=["no hemorrhage", "hemorrhage"], zero_division=0
+            scored.labels, called, labels=[0, 1], target_names=[f"no {finding.text}", finding.text], zero_division=0
         ),
     }
 

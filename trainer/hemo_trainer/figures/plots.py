@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hemo_core.bundle.findings import wording
 from hemo_core.inference.scoring import calibrated
 from hemo_trainer.data.prepared import TrainingData
 from hemo_trainer.figures.metrics import Scored
@@ -42,6 +43,7 @@ def redraw_curves(history: Path) -> None:
 def plot_distribution(data: TrainingData, path: Path) -> None:
     """Slices and patients of each source and side, positive and negative."""
     sources = sorted({record.source for record in data.records})
+    finding = wording(data.records[0].finding)[0]
     figure, axes = new_figure(1, 2, size=(12, 4))
     for axis, unit in zip(axes, ("slices", "patients"), strict=True):
         names, negative, positive = [], [], []
@@ -52,8 +54,8 @@ def plot_distribution(data: TrainingData, path: Path) -> None:
                 names.append(f"{source}\n{side}")
                 positive.append(len(positives))
                 negative.append(len({_unit(record, unit) for record in records} - positives))
-        axis.bar(names, negative, color=_BLUE, label="no hemorrhage")
-        axis.bar(names, positive, bottom=negative, color=_ORANGE, label="hemorrhage")
+        axis.bar(names, negative, color=_BLUE, label=f"no {finding}")
+        axis.bar(names, positive, bottom=negative, color=_ORANGE, label=finding)
         axis.set_title(unit)
         axis.tick_params(axis="x", labelsize=7)
         axis.legend(fontsize=8)
@@ -71,12 +73,12 @@ def plot_batch(step: Step, path: Path) -> None:
         axis.axis("off")
     for axis, pixels, label in zip(axes, slices, labels, strict=False):
         axis.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1)
-        axis.set_title("hemorrhage" if label > 0.5 else "none", fontsize=6)  # noqa: PLR2004
+        axis.set_title("positive" if label > 0.5 else "", fontsize=6)  # noqa: PLR2004
     save_figure(figure, path)
 
 
-def plot_confusion(matrices: Mapping[str, Sequence[Sequence[int]]], path: Path) -> None:
-    """One confusion matrix for each named data set."""
+def plot_confusion(matrices: Mapping[str, Sequence[Sequence[int]]], finding: str, path: Path) -> None:
+    """One confusion matrix for each named data set; ``finding`` as people call it."""
     figure, axes = new_figure(1, len(matrices), size=(4.2 * len(matrices), 4))
     for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
         axis.imshow(matrix, cmap="Blues")
@@ -85,8 +87,8 @@ def plot_confusion(matrices: Mapping[str, Sequence[Sequence[int]]], path: Path) 
             color = "white" if count > np.max(matrix) / 2 else "black"
             axis.text(column, row, str(count), ha="center", va="center", fontsize=14, color=color)
         axis.set(title=name, xlabel="called", ylabel="label", xticks=[0, 1], yticks=[0, 1])
-        axis.set_xticklabels(["none", "hemorrhage"])
-        axis.set_yticklabels(["none", "hemorrhage"])
+        axis.set_xticklabels(["none", finding])
+        axis.set_yticklabels(["none", finding])
     save_figure(figure, path)
 
 
@@ -110,22 +112,22 @@ def plot_samples(
 ) -> None:
     """The most confident right and wrong slices, with label and probability. Real pictures: never leaves the run."""
     rows = [
-        (record, float(chance))
+        (record, record.label, float(chance))
         for prediction in predictions
         for record, chance in zip(
             prediction.records, calibrated(np.asarray(prediction.logits, np.float64), temperature), strict=True
         )
-        if record.certain
+        if record.label is not None
     ]
-    rows.sort(key=lambda row: abs(row[0].label - row[1]), reverse=True)
+    rows.sort(key=lambda row: abs(row[1] - row[2]), reverse=True)
     chosen = rows[: count // 2] + rows[-(count // 2) :]
     figure, axes = new_figure(3, -(-len(chosen) // 3), size=(1.6 * -(-len(chosen) // 3), 5.4))
     for axis in axes:
         axis.axis("off")
-    for axis, (record, chance) in zip(axes, chosen, strict=False):
+    for axis, (record, label, chance) in zip(axes, chosen, strict=False):
         axis.imshow(data.pixels_of(record)[..., 0], cmap="gray", vmin=0, vmax=255)
-        right = record.label == (chance >= 0.5)  # noqa: PLR2004
-        axis.set_title(f"label {record.label}  p {chance:.2f}", fontsize=7, color="black" if right else _ORANGE)
+        right = label == (chance >= 0.5)  # noqa: PLR2004
+        axis.set_title(f"label {label}  p {chance:.2f}", fontsize=7, color="black" if right else _ORANGE)
     save_figure(figure, path)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from hemo_trainer.heatmap_quality.subject import KerasParts
+from hemo_trainer.heatmap_quality.subject import KerasModels
 
 _MOST_CNN_STAGES = 6
 
@@ -33,23 +33,23 @@ class Cascade:
     """A working copy of a model that loses its weights stage by stage.
 
     Args:
-        parts: the model; it is left as it is.
+        models: the model; it is left as it is.
 
     Attributes:
         cnn, head: the copies; their weights change in place.
         stages: in the order in which they are to be forgotten, from the logit down.
     """
 
-    def __init__(self, parts: KerasParts) -> None:
-        self._parts = parts
-        self.cnn, self.head = _clone(parts.cnn, 0), _clone(parts.head, 0)
+    def __init__(self, models: KerasModels) -> None:
+        self._models = models
+        self.cnn, self.head = _clone(models.cnn, 0), _clone(models.head, 0)
         self.restore()
-        self.stages = stages_of(parts.cnn, parts.head)
+        self.stages = stages_of(models.cnn, models.head)
 
     def restore(self) -> None:
         """Learn everything again."""
-        self.cnn.set_weights(self._parts.cnn.get_weights())
-        self.head.set_weights(self._parts.head.get_weights())
+        self.cnn.set_weights(self._models.cnn.get_weights())
+        self.head.set_weights(self._models.head.get_weights())
 
     def forget(self, seed: int) -> Iterator[Stage]:
         """Restore, then re-initialise one more stage before each yield.
@@ -58,7 +58,7 @@ class Cascade:
             seed: of the layers' own initialisers.
         """
         self.restore()
-        fresh = _containers(_clone(self._parts.cnn, seed), _clone(self._parts.head, seed))
+        fresh = _containers(_clone(self._models.cnn, seed), _clone(self._models.head, seed))
         working = _containers(self.cnn, self.head)
         for stage in self.stages:
             for name in stage.layers:

@@ -21,7 +21,7 @@ from hemo_trainer.heatmap_quality.cascade import Cascade
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf, explain_series
 from hemo_trainer.heatmap_quality.maps import box_mask, enlarged
 from hemo_trainer.heatmap_quality.measure import Series
-from hemo_trainer.heatmap_quality.subject import KerasParts, Subject, keras_features
+from hemo_trainer.heatmap_quality.subject import KerasModels, Subject, keras_features
 
 Float = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
@@ -62,18 +62,18 @@ def box_examples(
     return file.getvalue()
 
 
-def plot_forgetting(parts: KerasParts, contract: InputContract, path: Path, seed: int = 1) -> None:
+def plot_forgetting(models: KerasModels, contract: InputContract, path: Path, seed: int = 1) -> None:
     """The map of one phantom slice, as the network forgets from the logit down. No patient: it may travel.
 
     Args:
-        parts: the model; it is left as it is.
+        models: the model; it is left as it is.
         contract: its input.
         path: the picture to write.
         seed: of the re-initialisation.
     """
     pixels, chosen = example_phantom(contract)
-    cascade = Cascade(parts)
-    explainer = Explainer.of_head(cascade.head, pooled=parts.pooled)
+    cascade = Cascade(models)
+    explainer = Explainer.of_head(cascade.head, pooled=models.pooled)
     maps = [("trained", explainer.heatmaps(keras_features(cascade.cnn, to_input(pixels)), [chosen])[0])]
     for stage in cascade.forget(seed):
         features = keras_features(cascade.cnn, to_input(pixels))

@@ -35,7 +35,7 @@ class ExplainedSeries:
         records: its slices in order.
         embeddings: ``(t, E)``.
         probabilities: ``(t,)``, calibrated.
-        maps: heat maps ``(h, w)`` of the slices that hold a bleed, by index.
+        maps: heat maps ``(h, w)`` of the positive slices, by index.
     """
 
     subject: Subject
@@ -47,7 +47,7 @@ class ExplainedSeries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplainedSlice:
-    """A slice that holds a bleed.
+    """A positive slice.
 
     Attributes:
         series: where it belongs.
@@ -76,19 +76,19 @@ def explain_series(
     pixels_of: PixelsOf,
     scoring: ScoringContract,
 ) -> Iterator[ExplainedSlice]:
-    """Score each series that has a bleed and map every slice that certainly holds it."""
+    """Score each series with a positive slice and map every one of these."""
     for records in series:
-        bleeding = [index for index, record in enumerate(records) if record.certain and record.label]
-        if not bleeding:
+        positive = [index for index, record in enumerate(records) if record.label]
+        if not positive:
             continue
         output = subject.cnn(to_input(np.stack([pixels_of(record) for record in records])))
         logits = subject.logits(output.embeddings[None])[0]
-        maps = subject.heatmaps(output.features, bleeding)
+        maps = subject.heatmaps(output.features, positive)
         probabilities = calibrated(np.asarray(logits, np.float64), scoring.temperature)
         one = ExplainedSeries(
-            subject, records, output.embeddings, probabilities, dict(zip(bleeding, maps, strict=True))
+            subject, records, output.embeddings, probabilities, dict(zip(positive, maps, strict=True))
         )
-        for index in bleeding:
+        for index in positive:
             yield ExplainedSlice(one, index, bool(probabilities[index] >= scoring.threshold))
 
 
@@ -100,7 +100,7 @@ def drawn(slices: Sequence[ExplainedSlice]) -> list[ExplainedSlice]:
     """
     found = [item for item in slices if item.shown and item.heat.any()]
     if len(found) < FEWEST_SLICES:
-        raise DatasetError(f"{len(found)} slices with a bleed would get a heat map, {FEWEST_SLICES} are needed")
+        raise DatasetError(f"{len(found)} slices with the finding would get a heat map, {FEWEST_SLICES} are needed")
     if len({patient_of(item) for item in found}) < FEWEST_PATIENTS:
         raise DatasetError("slices of one patient alone give no interval")
     return found

@@ -134,4 +134,4 @@ def _randomisation(slices: Sequence[ExplainedSlice], pixels_of: PixelsOf, plan: 
     patients = list(dict.fromkeys(patient_of(item) for item in found))
     kept = set(spread(patients, lambda _: "", plan.checked_patients))
     chosen = spread([item for item in found if patient_of(item) in kept], patient_of, plan.checked)
-    return check_randomisation(chosen[0].series.subject.parts(), chosen, pixels_of, plan.seeds)
+    return check_randomisation(chosen[0].series.subject.keras_models(), chosen, pixels_of, plan.seeds)

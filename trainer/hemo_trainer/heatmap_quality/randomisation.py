@@ -33,7 +33,7 @@ from hemo_trainer.heatmap_quality.cascade import Cascade
 from hemo_trainer.heatmap_quality.explained import ExplainedSlice, PixelsOf
 from hemo_trainer.heatmap_quality.maps import enlarged
 from hemo_trainer.heatmap_quality.similarity import spearman, ssim
-from hemo_trainer.heatmap_quality.subject import KerasParts, keras_features
+from hemo_trainer.heatmap_quality.subject import KerasModels, keras_features
 
 Float = npt.NDArray[np.float32]
 
@@ -95,18 +95,18 @@ class Likeness:
 
 
 def check_randomisation(
-    parts: KerasParts, slices: Sequence[ExplainedSlice], pixels_of: PixelsOf, seeds: Sequence[int]
+    models: KerasModels, slices: Sequence[ExplainedSlice], pixels_of: PixelsOf, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """Forget stage by stage, once a seed, and compare the maps.
 
     Args:
-        parts: the model; it is left as it is.
+        models: the model; it is left as it is.
         slices: with maps that are not empty; their series are put through the model again.
         pixels_of: model input of a record.
         seeds: of the re-initialisation.
     """
-    cascade = Cascade(parts)
-    bench = _Bench(cascade, Explainer.of_head(cascade.head, pooled=parts.pooled), slices, pixels_of)
+    cascade = Cascade(models)
+    bench = _Bench(cascade, Explainer.of_head(cascade.head, pooled=models.pooled), slices, pixels_of)
     features = bench.features()
     before = bench.maps(features)
     patients = [item.record.patient_key for item in slices]
@@ -160,7 +160,7 @@ class _Bench:
     _series: list[tuple[SliceRecord, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._series = list(dict.fromkeys(item.series.records for item in self.slices))
+        self._series = list({item.record.series_key: item.series.records for item in self.slices}.values())
         height, width = self.pixels_of(self._series[0][0]).shape[:2]
         self.size = (int(height), int(width))
 

@@ -21,7 +21,7 @@ _KERAS_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KerasParts:
+class KerasModels:
     """The Keras half of a subject: what the randomisation check takes apart.
 
     Attributes:
@@ -47,7 +47,7 @@ class Subject(Protocol):
     def heatmaps(self, features: Float, slices: Sequence[int]) -> Float:
         """Feature maps of ALL slices of one scan, and which to explain → maps ``(p, h, w)``, peak 1 or all 0."""
 
-    def parts(self) -> KerasParts:
+    def keras_models(self) -> KerasModels:
         """The Keras models. Raises MissingExtra where TensorFlow is not installed."""
 
 
@@ -81,11 +81,11 @@ class BundleSubject:
         """As the worker's."""
         return self._explainer.heatmaps(features, slices)
 
-    def parts(self) -> KerasParts:
+    def keras_models(self) -> KerasModels:
         """Out of ``model.keras``, loaded in safe mode. Raises BundleSchema if it is built in another way."""
         model = load_keras(self._bundle.path / MODEL, threads=self._threads)
         try:
-            return KerasParts(model.get_layer("per_slice").layer, model.get_layer("head"), self._bundle.pooled)
+            return KerasModels(model.get_layer("per_slice").layer, model.get_layer("head"), self._bundle.pooled)
         except (ValueError, AttributeError) as error:
             where = str(self._bundle.path / MODEL)
             raise BundleSchema("holds no layers per_slice and head to take apart", path=where) from error
@@ -111,9 +111,9 @@ class NetworkSubject:
         """Grad-CAM."""
         return self._explainer.heatmaps(features, slices)
 
-    def parts(self) -> KerasParts:
+    def keras_models(self) -> KerasModels:
         """The network's own."""
-        return KerasParts(self._network.cnn, self._network.head, pooled=True)
+        return KerasModels(self._network.cnn, self._network.head, pooled=True)
 
 
 def keras_features(cnn: Any, slices: Float) -> Float:
@@ -121,8 +121,8 @@ def keras_features(cnn: Any, slices: Float) -> Float:
     count = len(slices)
     missing = -count % _KERAS_BATCH
     padded = np.pad(slices, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    parts = [cnn.predict_on_batch(padded[at : at + _KERAS_BATCH]) for at in range(0, len(padded), _KERAS_BATCH)]
-    return np.asarray(np.concatenate(parts)[:count], np.float32)
+    batches = [cnn.predict_on_batch(padded[at : at + _KERAS_BATCH]) for at in range(0, len(padded), _KERAS_BATCH)]
+    return np.asarray(np.concatenate(batches)[:count], np.float32)
 
 
 def _in_batches(slices: Float, run: Callable[[Float], CnnOutput]) -> CnnOutput:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Float = npt.NDArray[np.float32]
 
-KINDS = ("cnn", "lstm", "gru", "both", "shuffled")
+ABLATIONS = ("cnn", "lstm", "gru", "both", "shuffled")
 
 
-def build_probes(embedding: int, labels: int, arch: Architecture) -> dict[str, keras.Model]:
-    """A sequence model for each of ``KINDS``; ``shuffled`` is ``both``, trained and scored on slices out of order."""
+def build_ablated(embedding: int, labels: int, arch: Architecture) -> dict[str, keras.Model]:
+    """A sequence model for each of ``ABLATIONS``; ``shuffled`` is ``both``, fitted and scored on slices in disorder."""
     kinds = {
         "cnn": replace(arch, lstm=0, gru=0),
         "lstm": replace(arch, gru=0),
@@ -37,14 +37,14 @@ def build_probes(embedding: int, labels: int, arch: Architecture) -> dict[str, k
     return {name: build_sequence(embedding, labels, kind, prefix=f"{name}_") for name, kind in kinds.items()}
 
 
-class ProbedSteps:
-    """Steps with what the probes need: the shuffled order, and a target for each probe."""
+class AblationSteps:
+    """Steps with what the ablated models need: the shuffled order, and a target for each."""
 
     def __init__(self, builder: StepBuilder, names: Sequence[str]) -> None:
         self._builder, self._names = builder, names
 
     def build(self, number: int) -> tuple[Arrays, Arrays, Arrays]:
-        """As :meth:`StepBuilder.build`, with ``shuffled_index``, ``shuffled_place`` and targets ``probe_<name>``."""
+        """As :meth:`StepBuilder.build`, with ``shuffled_index``, ``shuffled_place`` and targets ``ablation_<name>``."""
         inputs, targets, weights = self._builder.build(number)
         rng = np.random.default_rng(number)
         index, place = inputs["index"].copy(), inputs["place"].copy()
@@ -53,7 +53,7 @@ class ProbedSteps:
             order = rng.permutation(length)
             index[row, :length] = inputs["index"][row, order]
             place[index[row, :length]] = row * index.shape[1] + np.arange(length)
-        names = [f"probe_{name}" for name in self._names]
+        names = [f"ablation_{name}" for name in self._names]
         return (
             {**inputs, "shuffled_index": index, "shuffled_place": place},
             {**targets, **dict.fromkeys(names, targets["slice"])},
@@ -61,12 +61,12 @@ class ProbedSteps:
         )
 
 
-def probe_logits(probes: Mapping[str, Any], embeddings: Float, rng: np.random.Generator) -> dict[str, Float]:
-    """Logits ``(t,)`` of one series by each probe, embeddings ``(t, K)`` in slice order."""
+def ablated_logits(ablated: Mapping[str, Any], embeddings: Float, rng: np.random.Generator) -> dict[str, Float]:
+    """Logits ``(t, L)`` of one series by each ablated model, embeddings ``(t, K)`` in slice order."""
     found = {}
-    for name, probe in probes.items():
+    for name, sequence_model in ablated.items():
         order = rng.permutation(len(embeddings)) if name == "shuffled" else np.arange(len(embeddings))
-        logits = np.asarray(probe.predict_on_batch(embeddings[order][None]), np.float32)[0, :, 0]
+        logits = np.asarray(sequence_model.predict_on_batch(embeddings[order][None]), np.float32)[0]
         found[name] = np.empty_like(logits)
         found[name][order] = logits
     return found

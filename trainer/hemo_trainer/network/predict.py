@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -33,11 +33,27 @@ class SeriesPrediction:
 
     Attributes:
         records: its slices in order.
-        logits: ``(slices,)`` of the first label.
+        logits: ``(slices,)`` of the finding that the records' ``label`` tells of.
+        further: ``(slices,)`` of each further finding, by name.
     """
 
     records: tuple[SliceRecord, ...]
     logits: Float
+    further: Mapping[str, Float] = field(default_factory=dict)
+
+    @classmethod
+    def of_channels(cls, records: tuple[SliceRecord, ...], logits: Float, findings: Sequence[str]) -> SeriesPrediction:
+        """From logits ``(slices, L)`` of ``findings``, one of which is the records' own."""
+        channels = dict(zip(findings, np.asarray(logits, np.float32).T, strict=True))
+        return cls(records, channels.pop(records[0].finding), channels)
+
+    def of_finding(self, finding: str) -> SeriesPrediction:
+        """The same for another finding: its labels and its logits."""
+        if finding == self.records[0].finding:
+            return self
+        return SeriesPrediction(
+            tuple(replace(record, finding=finding) for record in self.records), self.further[finding]
+        )
 
 
 class KerasSliceModel:
@@ -61,6 +77,7 @@ def predict_series(
     model: SliceModel,
     series: Sequence[tuple[SliceRecord, ...]],
     pixels_of: Callable[[SliceRecord], Grey],
+    findings: Sequence[str],
     *,
     batch: int = 32,
 ) -> Iterator[SeriesPrediction]:
@@ -70,6 +87,7 @@ def predict_series(
         model: what scores.
         series: labelled slices in order.
         pixels_of: model input of a record, uint8 ``(H, W, C)``.
+        findings: of the model's output channels; the records' own is one of them.
         batch: slices a CNN call; every call is padded to it, so that the result does not depend on the series' length.
     """
     for records in series:
@@ -77,7 +95,7 @@ def predict_series(
         embeddings = np.concatenate(
             [model.embed(_padded(slices[at : at + batch], batch)) for at in range(0, len(slices), batch)]
         )[: len(slices)]
-        yield SeriesPrediction(records, model.sequence(embeddings)[:, 0])
+        yield SeriesPrediction.of_channels(records, model.sequence(embeddings), findings)
 
 
 def _padded(slices: Float, count: int) -> Float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hemo_trainer.config import FitConfig
-from hemo_trainer.datasets.record import SUBTYPES
 from hemo_trainer.network.model import Network
 
 if TYPE_CHECKING:
@@ -17,15 +16,16 @@ SHUFFLED = ("shuffled_index", "shuffled_place")
 
 
 def training_model(
-    network: Network, fit: FitConfig, probes: Mapping[str, keras.Model] = MappingProxyType({})
+    network: Network, fit: FitConfig, others: int = 0, ablated: Mapping[str, keras.Model] = MappingProxyType({})
 ) -> keras.Model:
     """Inputs and outputs as :meth:`hemo_trainer.steps.batches.StepBuilder.build` gives them; compiled.
 
     Args:
         network: what is trained.
         fit: losses and optimiser.
-        probes: further sequence models that learn from the same embeddings without changing the CNN, each an output
-            ``probe_<name>`` ``(n, L)``; one whose name begins with ``shuffled`` reads ``shuffled_index`` instead.
+        others: M, how many findings only the data tells of; the CNN's own logits learn them.
+        ablated: further sequence models that learn from the same embeddings without changing the CNN, each an output
+            ``ablation_<name>`` ``(n, L)``; one whose name begins with ``shuffled`` reads ``shuffled_index`` instead.
     """
     import keras
 
@@ -43,19 +43,20 @@ def training_model(
     outputs = {
         "slice": slice_logits,
         "aux": keras.layers.Dense(labels, name="aux_logits")(dropped),  # (n, L)
-        "subtype": keras.layers.Dense(len(SUBTYPES), name="subtype_logits")(dropped),  # (n, 5)
         "scan": _scan_logit(logits, mask, fit.beta),
     }
+    if others:
+        outputs["subtype"] = keras.layers.Dense(others, name="subtype_logits")(dropped)  # (n, M)
     inputs = {"slices": slices, "index": index, "mask": mask, "place": place}
-    if probes:
+    if ablated:
         inputs |= {name: keras.Input(inputs[name[9:]].shape[1:], dtype="int32", name=name) for name in SHUFFLED}
         fixed = ops.stop_gradient(embedding)
-        for name, probe in probes.items():
+        for name, sequence_model in ablated.items():
             order = "shuffled_" if name.startswith("shuffled") else ""
-            found = _masked_sequence(probe, ops.take(fixed, inputs[f"{order}index"], axis=0), mask)
-            outputs[f"probe_{name}"] = ops.take(ops.reshape(found, (-1, labels)), inputs[f"{order}place"], axis=0)
+            found = _masked_sequence(sequence_model, ops.take(fixed, inputs[f"{order}index"], axis=0), mask)
+            outputs[f"ablation_{name}"] = ops.take(ops.reshape(found, (-1, labels)), inputs[f"{order}place"], axis=0)
     model = keras.Model(inputs, outputs)
-    _compile(model, fit, [f"probe_{name}" for name in probes])
+    _compile(model, fit)
     return model
 
 
@@ -81,7 +82,7 @@ def _scan_logit(logits: Any, mask: Any, beta: float) -> Any:
     return ops.sum(logits * weights * present, axis=1)
 
 
-def _compile(model: keras.Model, fit: FitConfig, probes: Sequence[str]) -> None:
+def _compile(model: keras.Model, fit: FitConfig) -> None:
     import keras
 
     total, warmup = fit.epochs * fit.steps, fit.warmup * fit.steps
@@ -95,18 +96,15 @@ def _compile(model: keras.Model, fit: FitConfig, probes: Sequence[str]) -> None:
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=fit.weight_decay, clipnorm=fit.clip_norm, use_ema=True, ema_momentum=fit.ema
     )
-    loss: dict[str, Any] = {
-        name: keras.losses.BinaryCrossentropy(from_logits=True) for name in ("slice", "aux", "scan", *probes)
-    }
-    loss["subtype"] = known_crossentropy
     weights = {
         "slice": fit.slice_weight,
         "aux": fit.aux_weight,
         "subtype": fit.subtype_weight,
         "scan": fit.scan_weight,
-        **dict.fromkeys(probes, 1.0),
     }
-    model.compile(optimizer, loss=loss, loss_weights=weights)
+    names = list(model.output)
+    loss = dict.fromkeys(names, known_crossentropy)
+    model.compile(optimizer, loss=loss, loss_weights={name: weights.get(name, 1.0) for name in names})
 
 
 def known_crossentropy(target: Any, logit: Any) -> Any:

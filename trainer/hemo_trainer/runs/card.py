@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hemo_core.training_run import Epochs, TrainingRun
+
 _HEADER = """# Model card: {name}
 
 **For research only. Not a medical device. A scan without a finding by this model has not been read by anyone.**
 
 A CNN reads each slice, a bidirectional LSTM and then a bidirectional GRU read the slices in order. Output: one logit a
-slice for intracranial hemorrhage; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
+slice for {finding}{details}; the scan's logit is the softmax-weighted mean of its slice logits (β = {beta:g}).
 Calibration temperature {temperature:.3f}; operating threshold {threshold:.3f}, locked on {locked_on}.
 Input: {height} × {width} pixels, {windows}; the head is cropped, thin series are averaged to about {spacing:g} mm.
 {start}Trained for {trained} of {planned} planned epochs of {steps} steps; the averaged weights of {kept} were kept.
@@ -35,8 +37,7 @@ _LIMITS = """
 
 - Few patients: see the intervals. The figures hold for scans like those of the named sources and for no others.
 - {chosen}
-- Sources labelled "phe-sich" hold bleeding patients only: their exam figures say nothing about specificity.
-- Single slices whose patients are unknown were used for training only and are never scored.
+{one_class}- Single slices whose patients are unknown were used for training only and are never scored.
 - Licence of the weights: {licence}.
 """
 
@@ -65,34 +66,45 @@ _CHOSEN_ON: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def model_card(run: Mapping[str, Any]) -> str:
-    """Markdown from a run's manifest."""
-    scoring, contract = run["scoring"], run["input"]
-    primary = next(one for one in scoring["findings"] if one["role"] == "primary")
-    windows = ", ".join(f"window {w['level']:g}/{w['width']:g} HU" for w in contract["windows"])
-    words = _CHOSEN_ON[run["chosen_on"]]
+def model_card(run: TrainingRun) -> str:
+    """Markdown from a run's record."""
+    primary, words = run.scoring.primary, _CHOSEN_ON[run.chosen_on or "val"]
+    architecture, fit, epochs = run.architecture or {}, run.fit or {}, run.epochs or Epochs(0, 0)
     header = _HEADER.format(
-        name=run["name"],
-        beta=scoring["beta"],
-        temperature=primary["temperature"],
-        threshold=primary["threshold"],
-        height=contract["height"],
-        width=contract["width"],
-        windows=windows,
-        spacing=contract["slice_spacing_mm"],
-        trained=run["epochs"]["trained"],
-        planned=run["fit"]["epochs"],
-        steps=run["fit"]["steps"],
-        kept=words["kept"].format(**run["epochs"]),
+        name=run.name,
+        finding=primary.text,
+        details="".join(f", and one for {one.text}" for one in run.scoring.details),
+        beta=run.scoring.beta,
+        temperature=primary.temperature,
+        threshold=primary.threshold,
+        height=run.input.height,
+        width=run.input.width,
+        windows=", ".join(f"window {one.level:g}/{one.width:g} HU" for one in run.input.windows),
+        spacing=run.input.slice_spacing_mm,
+        trained=epochs.trained,
+        planned=fit["epochs"],
+        steps=fit["steps"],
+        kept=words["kept"].format(kept=epochs.kept),
         locked_on=words["locked_on"],
-        start=_IMAGENET if run["architecture"]["cnn"] == "lite0" else "",
+        start=_IMAGENET if architecture["cnn"] == "lite0" else "",
     )
     sources = "".join(
-        f"| {row['source']} | {row['side']} | {row['patients'] or 'unknown'} | {row['slices']} "
-        f"| {row['positive_slices']} |\n"
-        for row in run["data"]["sources"]
+        f"| {one.source} | {one.side} | {one.patients or 'unknown'} | {one.slices} | {one.positive_slices} |\n"
+        for one in run.data.sources
     )
-    return header + sources + _figures(run["metrics"]) + _LIMITS.format(licence=run["licence"], chosen=words["caveat"])
+    limits = _LIMITS.format(licence=run.licence, chosen=words["caveat"], one_class=_one_class(run.metrics))
+    return header + sources + _figures(run.metrics) + limits
+
+
+def _one_class(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each source all of whose exams show the finding."""
+    units = [(source, one["exam"]) for sources in metrics.values() for source, one in sources.items()]
+    everyone = dict.fromkeys(source for source, _ in units)
+    return "".join(
+        f'- Source "{source}" holds positive patients only: its exam figures say nothing about specificity.\n'
+        for source in everyone
+        if all(exam["count"] == exam["positive"] for name, exam in units if name == source)
+    )
 
 
 def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> str:

@@ -20,9 +20,9 @@ from hemo_core.files import write_durably
 from hemo_core.records import dumps
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data.folds import k_folds
-from hemo_trainer.data.prepared import TrainingData, left_out, load_data, training_rows
+from hemo_trainer.data.prepared import TrainingData, dropped_patients, load_data, training_rows
 from hemo_trainer.datasets.record import Split, by_series
-from hemo_trainer.network.ablation import KINDS, ProbedSteps, build_probes
+from hemo_trainer.network.ablation import ABLATIONS, AblationSteps, build_ablated
 from hemo_trainer.network.model import Network, average_with_start, build_network, start_network
 from hemo_trainer.runs.fold_predictions import (
     COST,
@@ -51,7 +51,7 @@ class FoldJob:
         excluded: patient keys that are neither trained on nor scored.
         share: of the patients that are left, how many are trained on.
         threads: of TensorFlow.
-        ablate: also train the probes.
+        ablate: also train the ablated models.
     """
 
     config: TrainConfig
@@ -108,7 +108,7 @@ def cross_validate(
     described = CrossValidation(
         tuple(tuple(sorted(one)) for one in dealt), tuple(sides), data.fingerprint, ablate, share, start is not None
     )
-    write_durably(out / CROSSVAL, dumps(described), out)
+    write_durably(out / CROSSVAL, dumps(described))
     everyone = {record.patient_key for record in data.records if record.source not in data.train_only}
     excluded = frozenset(everyone - frozenset().union(*dealt))
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -130,13 +130,13 @@ def run_fold(job: FoldJob) -> None:
     config = job.config
     data = load_data(config, config.input, job.cache)
     away = job.held_out | job.excluded
-    rows = training_rows(data, away | left_out(data, away, job.share))
+    rows = training_rows(data, away | dropped_patients(data, away, job.share))
     job.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    network, probes = fit_fixed(config, data, rows, job.pretrained, ablate=job.ablate)
+    network, ablated = fit_fixed(config, data, rows, job.pretrained, ablate=job.ablate)
     fitted = time.monotonic()
     series = by_series(record for record in data.records if record.patient_key in job.held_out)
-    columns = score_series(network, series, data, name="tuned", probes=probes) if job.pretrained or probes else {}
+    columns = score_series(network, series, data, name="tuned", ablated=ablated) if job.pretrained or ablated else {}
     if job.pretrained:
         columns |= score_series(_first_phase(config, job.pretrained), series, data, name="first_phase")
         average_with_start(network, job.pretrained, config.fit.start_share)
@@ -150,12 +150,12 @@ def run_fold(job: FoldJob) -> None:
         slices=len(rows),
         patients=len({data.records[row].patient_key for row in rows} - data.unscored),
     )
-    write_durably(job.out / COST, dumps(cost), job.out)
+    write_durably(job.out / COST, dumps(cost))
     write_predictions(job.out / PREDICTIONS, series, columns)  # last: they say that the fold is done
 
 
 def _first_phase(config: TrainConfig, weights: Path) -> Network:
-    network = build_network(config.input, len(config.labels), config.architecture)
+    network = build_network(config.input, len(config.findings), config.architecture)
     network.model.load_weights(weights)
     return network
 
@@ -175,11 +175,11 @@ def fit_fixed(
         config, data: of the run.
         rows: what is trained on.
         pretrained: weights to start from.
-        ablate: also fit the probes.
+        ablate: also fit the ablated models.
         history: CSV file for the losses of each epoch.
 
     Returns:
-        The network, and the probes by name.
+        The network, and the ablated models by name.
 
     Raises:
         TrainingError: the loss became NaN.
@@ -190,19 +190,19 @@ def fit_fixed(
     from hemo_trainer.network.training_graph import training_model
 
     keras.utils.set_random_seed(config.seed)
-    network = start_network(config.input, len(config.labels), config.architecture)
+    network = start_network(config.input, len(config.findings), config.architecture)
     if pretrained:
         network.model.load_weights(pretrained)
     width = network.cnn.output_shape[-1]
-    probes = build_probes(width, len(config.labels), config.architecture) if ablate else {}
-    model = training_model(network, config.fit, probes)
+    ablated = build_ablated(width, len(config.findings), config.architecture) if ablate else {}
+    model = training_model(network, config.fit, data.learned_beside(config.findings), ablated)
     shares = {source.name: source.share for source in config.sources}
     builder = StepBuilder(data.pixels, data.records, Sampler(data.records, rows, shares, config.batch), config)
-    steps = Steps(ProbedSteps(builder, KINDS) if ablate else builder, config.fit.steps)
+    steps = Steps(AblationSteps(builder, ABLATIONS) if ablate else builder, config.fit.steps)
     callbacks = [keras.callbacks.TerminateOnNaN(), Reseed(config.seed, steps)]
     if history:
         callbacks.append(WriteHistory(history))
     fitted = model.fit(steps, epochs=config.fit.epochs, callbacks=callbacks, shuffle=False, verbose=2)
     if not np.isfinite(fitted.history["loss"]).all():
         raise TrainingError("the loss became NaN", hint="lower fit.learning_rate")
-    return network, probes
+    return network, ablated

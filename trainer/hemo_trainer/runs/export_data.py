@@ -17,7 +17,7 @@ PARITY, CALIBRATION = "parity.npz", "calibration.npz"
 _SCANS, _SLICES, _SEED = 40, 512, 11
 
 
-def write_handover(data: TrainingData, out: Path) -> None:
+def write_export_data(data: TrainingData, out: Path) -> None:
     """Write ``parity.npz`` (scans of validation patients) and ``calibration.npz`` (training slices).
 
     ``parity.npz``: ``pixels`` uint8 ``(n, H, W, C)``, ``labels`` int8 ``(n,)`` with −1 where uncertain, ``scan`` int32
@@ -28,7 +28,7 @@ def write_handover(data: TrainingData, out: Path) -> None:
     chosen = [series[pick] for pick in rng.permutation(len(series))[:_SCANS]]
     slices = [record for records in chosen for record in records]
     scan = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(records) for records in chosen])
-    labels = np.array([record.label if record.certain else -1 for record in slices], np.int8)
+    labels = np.array([-1 if record.label is None else record.label for record in slices], np.int8)
     np.savez_compressed(out / PARITY, pixels=_pixels(slices, data), labels=labels, scan=scan)
     rows = data.rows("train")
     picked = [data.records[rows[pick]] for pick in rng.permutation(len(rows))[:_SLICES]]

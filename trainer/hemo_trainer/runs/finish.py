@@ -6,41 +6,43 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hemo_core import __version__
 from hemo_core.bundle.contract import ScoringContract
-from hemo_core.records import encode
+from hemo_core.bundle.findings import Measured, Role
+from hemo_core.files import write_durably
+from hemo_core.records import dumps, encode
+from hemo_core.training_run import RUN, ChosenOn, Epochs, RunData, SourceCounts, TrainingRun
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data.leaks import training_marks
 from hemo_trainer.data.prepared import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, Split
-from hemo_trainer.figures.calibrate import Validated, lock_scoring
+from hemo_trainer.figures.calibrate import Validated, lock_finding
 from hemo_trainer.figures.metrics import Scored, at_threshold, auc, exam_scores, slice_scores
 from hemo_trainer.figures.plots import plot_confusion, plot_roc, plot_samples
 from hemo_trainer.heatmap_quality.examples import plot_forgetting
 from hemo_trainer.heatmap_quality.plots import plot_heatmap_figures
-from hemo_trainer.heatmap_quality.subject import KerasParts
+from hemo_trainer.heatmap_quality.subject import KerasModels
 from hemo_trainer.network.model import Network
 from hemo_trainer.network.predict import KerasSliceModel, SeriesPrediction, SliceModel, predict_series
 from hemo_trainer.runs.card import model_card
-from hemo_trainer.runs.export_data import write_handover
+from hemo_trainer.runs.export_data import write_export_data
 from hemo_trainer.runs.heatmaps import MeasureMaps, maps_on_validation
 
 WEIGHTS_LICENCE = "research use only, non-commercial (because of the training data); see LICENSE-WEIGHTS.md"
 Predictions = dict[str, list[SeriesPrediction]]
-ChosenOn = Literal["val", "out_of_fold"]
 
 
 def finish_run(config: TrainConfig, data: TrainingData, network: Network, out: Path) -> None:
-    """Lock calibration and threshold on validation patients, score test patients once, write the run's files.
+    """Lock calibration and thresholds on validation patients, score test patients once, write the run's files.
 
     Args:
         config, data: of the run.
         network: with the best weights.
         out: the run folder.
     """
-    chosen_on = predict_side(KerasSliceModel(network), data, "val")
+    chosen_on = predict_side(KerasSliceModel(network), config, data, "val")
     maps = maps_on_validation(config, data, network)
     write_run(config, data, network, out, chosen_on=("val", chosen_on), epochs=_epochs(out), measure_maps=maps)
 
@@ -52,46 +54,56 @@ def write_run(
     out: Path,
     *,
     chosen_on: tuple[ChosenOn, Predictions],
-    epochs: Mapping[str, int],
+    epochs: Epochs,
     measure_maps: MeasureMaps,
 ) -> None:
-    """Lock calibration and threshold, score test patients once, write the run's files.
+    """Lock calibration and thresholds, score test patients once, write the run's files.
 
     Args:
         config, data: of the run.
         network: with the weights to keep.
         out: the run folder.
-        chosen_on: the predictions that calibration and threshold are locked on: those of validation patients, or
+        chosen_on: the predictions that calibration and thresholds are locked on: those of validation patients, or
             out-of-fold ones, where the network itself was fitted to these patients.
-        epochs: how many were ``trained``, and which was ``kept``.
+        epochs: how many were trained, and which was kept.
         measure_maps: see :mod:`hemo_trainer.runs.heatmaps`.
     """
     name, chosen = chosen_on
-    predictions = {name: chosen, "test": predict_side(KerasSliceModel(network), data, "test")}
-    validated = [Validated(slice_scores(one), exam_scores(one, config.fit.beta)) for one in chosen.values()]
-    scoring = lock_scoring(validated, config.labels, config.fit.beta, config.fit.target_sensitivity)
+    predictions = {name: chosen, "test": predict_side(KerasSliceModel(network), config, data, "test")}
+    scoring = _locked(config, chosen, predictions["test"])
     metrics = {side: measure(one, scoring) for side, one in predictions.items()}
-    _write_evidence(predictions, metrics, out)
+    _write_evidence(predictions, metrics, scoring.primary.text, out)
     plot_samples(
         [one for series in chosen.values() for one in series], data, scoring.temperature, out / "sample_predictions.png"
     )
     network.model.save(out / "model.keras")
-    write_handover(data, out)
-    manifest = _manifest(config, data, scoring, metrics)
-    manifest["data"]["trained_on"] = training_marks(_trained_on(data, name), data.pixels_of)
-    run = {
-        **manifest,
-        "epochs": dict(epochs),
-        "chosen_on": name,
-        "scored_before": name == "out_of_fold",
-        "heatmaps": measure_maps(scoring),
-    }
-    plot_heatmap_figures(run["heatmaps"], out / "evidence")
+    write_export_data(data, out)
+    run = _run(config, data, scoring, metrics, (name, epochs), measure_maps(scoring))
+    plot_heatmap_figures(run.heatmaps or {}, out / "evidence")
     plot_forgetting(
-        KerasParts(network.cnn, network.head, pooled=True), config.input, out / "evidence" / "heatmap_forgetting.png"
+        KerasModels(network.cnn, network.head, pooled=True), config.input, out / "evidence" / "heatmap_forgetting.png"
     )
-    (out / "run.json").write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_durably(out / RUN, dumps(run.to_json()))
     (out / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
+
+
+def _locked(config: TrainConfig, chosen: Predictions, test: Predictions) -> ScoringContract:
+    """Each finding, the first one primary, with temperature, threshold and what it reached."""
+    findings = []
+    for place, name in enumerate(config.findings):
+        found = {source: [one.of_finding(name) for one in series] for source, series in chosen.items()}
+        sources = [Validated(slice_scores(one), exam_scores(one, config.fit.beta)) for one in found.values()]
+        unseen = [one.of_finding(name) for series in test.values() for one in series]
+        reached = _measured(unseen) or _measured([one for series in found.values() for one in series])
+        role: Role = "detail" if place else "primary"
+        findings.append(lock_finding(sources, name, role, config.fit.target_sensitivity, reached))
+    return ScoringContract(tuple(findings), config.fit.beta)
+
+
+def _measured(predictions: Sequence[SeriesPrediction]) -> Measured | None:
+    """AUC of slices."""
+    interval = auc(slice_scores(predictions))
+    return None if interval is None else Measured(**interval.to_json())
 
 
 def _trained_on(data: TrainingData, chosen_on: ChosenOn) -> list[SliceRecord]:
@@ -100,10 +112,10 @@ def _trained_on(data: TrainingData, chosen_on: ChosenOn) -> list[SliceRecord]:
     return [data.records[row] for side in sides for row in data.rows(side)]
 
 
-def predict_side(model: SliceModel, data: TrainingData, side: Split) -> Predictions:
+def predict_side(model: SliceModel, config: TrainConfig, data: TrainingData, side: Split) -> Predictions:
     """Predictions of every series of one side, by source."""
     return {
-        source: list(predict_series(model, series, data.pixels_of))
+        source: list(predict_series(model, series, data.pixels_of, config.findings))
         for source, series in data.scored_series(side).items()
     }
 
@@ -126,13 +138,14 @@ def _figures(scored: Scored, scoring: ScoringContract) -> dict[str, Any]:
         "positive": int(scored.labels.sum()),
         "patients": len(set(scored.patients.tolist())),
         "auc": None if interval is None else interval.to_json(),
-        **at_threshold(scored, scoring),
+        **at_threshold(scored, scoring.primary),
     }
 
 
 def _write_evidence(
     predictions: Mapping[str, Predictions],
     metrics: Mapping[str, Mapping[str, Any]],
+    finding: str,
     out: Path,
 ) -> None:
     """Figures that show no picture go to ``evidence/``, which travels; pictures of patients stay in the run folder."""
@@ -150,7 +163,7 @@ def _write_evidence(
     }
     if scored:
         plot_roc(scored, evidence / "roc.png")
-        plot_confusion(matrices, evidence / "confusion.png")
+        plot_confusion(matrices, finding, evidence / "confusion.png")
     reports = [
         f"{source} {side} {unit}s\n{figures[unit]['classification_report']}"
         for side, by_source in metrics.items()
@@ -161,55 +174,63 @@ def _write_evidence(
     (evidence / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _manifest(
-    config: TrainConfig, data: TrainingData, scoring: ScoringContract, metrics: dict[str, Any]
-) -> dict[str, Any]:
+def _run(
+    config: TrainConfig,
+    data: TrainingData,
+    scoring: ScoringContract,
+    metrics: dict[str, Any],
+    chosen: tuple[ChosenOn, Epochs],
+    heatmaps: dict[str, Any],
+) -> TrainingRun:
     import keras
 
-    described = config.to_json()
-    return {
-        "name": config.name,
-        "input": encode(config.input),
-        "scoring": encode(scoring),
-        "metrics": metrics,
-        "data": {
-            "fingerprint": data.fingerprint,
-            "split_hash": data.split_hash,
-            "sources": _source_counts(data),
-        },
+    described = encode(config)
+    chosen_on, epochs = chosen
+    marks = training_marks(_trained_on(data, chosen_on), data.pixels_of)
+    return TrainingRun(
+        name=config.name,
+        input=config.input,
+        scoring=scoring,
+        metrics=metrics,
+        data=RunData(data.fingerprint, data.split_hash, _source_counts(data), marks),
+        git_commit=_git_commit(),
+        licence=WEIGHTS_LICENCE,
+        seed=config.seed,
         **{name: described[name] for name in ("architecture", "fit", "augment", "lesions", "pretrain")},
-        "seed": config.seed,
-        "git_commit": _git_commit(),
-        "licence": WEIGHTS_LICENCE,
-        "versions": {"hemo-batch": __version__, "keras": keras.__version__, "backend": keras.backend.backend()},
-    }
+        epochs=epochs,
+        chosen_on=chosen_on,
+        scored_before=chosen_on == "out_of_fold",
+        versions={"hemo-batch": __version__, "keras": keras.__version__, "backend": keras.backend.backend()},
+        heatmaps=heatmaps,
+    )
 
 
-def _epochs(out: Path) -> dict[str, int]:
+def _epochs(out: Path) -> Epochs:
     """How long the run trained, and which epoch's weights it kept."""
     from hemo_trainer.network.keras_parts import read_history
 
     rows = read_history(out / "history.csv")
-    return {"trained": len(rows), "kept": int(max(rows, key=lambda row: float(row["score"]))["epoch"])}
+    return Epochs(trained=len(rows), kept=int(max(rows, key=lambda row: float(row["score"]))["epoch"]))
 
 
-def _source_counts(data: TrainingData) -> list[dict[str, Any]]:
-    return [
-        {"source": source, "side": side, **_counts([record for record in data.sides[side] if record.source == source])}
+def _source_counts(data: TrainingData) -> tuple[SourceCounts, ...]:
+    return tuple(
+        _counts(source, side, records)
         for source in sorted({record.source for record in data.records})
         for side in data.sides
-        if any(record.source == source for record in data.sides[side])
-    ]
+        if (records := [record for record in data.sides[side] if record.source == source])
+    )
 
 
-def _counts(records: Sequence[SliceRecord]) -> dict[str, int | None]:
-    """Patients are None where they are unknown."""
+def _counts(source: str, side: str, records: Sequence[SliceRecord]) -> SourceCounts:
     known = {record.patient_key for record in records if not record.single}
-    return {
-        "patients": len(known) or None,
-        "slices": len(records),
-        "positive_slices": sum(record.label for record in records),
-    }
+    return SourceCounts(
+        source,
+        side,
+        patients=len(known) or None,
+        slices=len(records),
+        positive_slices=sum(record.labels.get(record.finding) == 1 for record in records),
+    )
 
 
 def _git_commit() -> str | None:

@@ -82,8 +82,8 @@ def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: boo
     from hemo_trainer.network.training_graph import training_model
 
     keras.utils.set_random_seed(config.seed)
-    network = start_network(config.input, len(config.labels), config.architecture)
-    model = training_model(network, config.fit)
+    network = start_network(config.input, len(config.findings), config.architecture)
+    model = training_model(network, config.fit, data.learned_beside(config.findings))
     first_epoch = _restore(model, out)
     builder = _step_builder(config, data)
     plot_batch(builder.build(0), out / "training_batch.png")
@@ -138,7 +138,7 @@ def validation_figures(config: TrainConfig, data: TrainingData, network: Network
     """Slice and exam AUC of each source on the validation side; ``score``, their mean, decides what is best."""
     figures: dict[str, float] = {}
     for source, series in data.scored_series("val").items():
-        predictions = list(predict_series(KerasSliceModel(network), series, data.pixels_of))
+        predictions = list(predict_series(KerasSliceModel(network), series, data.pixels_of, config.findings))
         for name, scored in (
             ("slice", slice_scores(predictions)),
             ("exam", exam_scores(predictions, config.fit.beta)),

@@ -18,7 +18,7 @@ from hemo_core.scans.preprocess import to_input
 from hemo_trainer.config import TrainConfig
 from hemo_trainer.data.prepared import TrainingData
 from hemo_trainer.datasets.record import SliceRecord, Split, by_series
-from hemo_trainer.network.ablation import probe_logits
+from hemo_trainer.network.ablation import ablated_logits
 from hemo_trainer.network.model import Network
 from hemo_trainer.network.predict import KerasSliceModel, SeriesPrediction
 from hemo_trainer.runs.recipe import recipe_of, require_same
@@ -74,9 +74,9 @@ def score_series(
     *,
     name: str,
     mirrored: bool = False,
-    probes: Mapping[str, Any] = MappingProxyType({}),
+    ablated: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Float]:
-    """Logits ``(slices of all series,)`` by ``name``, and by the name of each probe, which read the same embeddings."""
+    """Logits ``(slices of all series, L)`` by ``name``, and those of the ablated models, by theirs."""
     model = KerasSliceModel(network)
     rng = np.random.default_rng(0)
     columns: dict[str, list[Float]] = {}
@@ -85,7 +85,7 @@ def score_series(
         slices = slices[:, :, ::-1] if mirrored else slices
         parts = [model.embed(slices[at : at + _PREDICT]) for at in range(0, len(slices), _PREDICT)]
         embeddings = np.concatenate(parts)  # (t, K)
-        found = {name: model.sequence(embeddings)[:, 0], **probe_logits(probes, embeddings, rng)}
+        found = {name: model.sequence(embeddings), **ablated_logits(ablated, embeddings, rng)}
         for kind, logits in found.items():
             columns.setdefault(kind, []).append(np.asarray(logits, np.float32))
     return {kind: np.concatenate(logits) for kind, logits in columns.items()}
@@ -115,7 +115,7 @@ def read_predictions(out: Path, config: TrainConfig, data: TrainingData, kind: s
         config, data: that it was given.
         kind: ``plain`` (the network that is kept), ``flipped`` (on mirrored slices), ``averaged`` (mean of both),
             ``tuned`` (before its weights were averaged with those of the first phase), ``first_phase`` (these alone),
-            or one of ``ablation.KINDS``.
+            or one of ``ablation.ABLATIONS``.
 
     Raises:
         TrainingError: a fold is missing or holds other patients than it should, or the cross-validation was made with
@@ -123,7 +123,7 @@ def read_predictions(out: Path, config: TrainConfig, data: TrainingData, kind: s
     """
     require_same(out, recipe_of(config, data), "config", "data")
     patient_of = {slice_key(record): record.patient_key for record in data.records}
-    logits: dict[str, float] = {}
+    logits: dict[str, list[float]] = {}
     for number, held_out in enumerate(read_crossval(out).folds):
         path = out / f"fold-{number}" / PREDICTIONS
         if not path.is_file():
@@ -136,7 +136,9 @@ def read_predictions(out: Path, config: TrainConfig, data: TrainingData, kind: s
         logits |= found
     series = by_series(record for record in data.records if slice_key(record) in logits)
     return [
-        SeriesPrediction(records, np.array([logits[slice_key(record)] for record in records], np.float32))
+        SeriesPrediction.of_channels(
+            records, np.array([logits[slice_key(record)] for record in records], np.float32), config.findings
+        )
         for records in series
     ]
 

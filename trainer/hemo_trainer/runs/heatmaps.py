@@ -37,7 +37,7 @@ def maps_out_of_fold(config: TrainConfig, data: TrainingData, network: Network, 
         folds = []
         for number, held_out in enumerate(read_crossval(crossval).folds):
             own = [series for series in _series(data) if series[0].patient_key in held_out]
-            fold = build_network(config.input, len(config.labels), config.architecture)
+            fold = build_network(config.input, len(config.findings), config.architecture)
             fold.model.load_weights(crossval / f"fold-{number}" / "model.weights.h5")
             folds.append((NetworkSubject(fold), own))
         check = (NetworkSubject(network), _series(data))

@@ -14,7 +14,7 @@ from hemo_trainer.data.prepared import load_data
 from hemo_trainer.evaluation.compare import paired_differences
 from hemo_trainer.figures.intervals import Resampling, to_json
 from hemo_trainer.figures.metrics import Scored, auc, exam_scores, slice_scores
-from hemo_trainer.network.ablation import KINDS
+from hemo_trainer.network.ablation import ABLATIONS
 from hemo_trainer.network.predict import SeriesPrediction
 from hemo_trainer.runs.fold_predictions import COST, FoldCost, read_crossval, read_predictions
 
@@ -30,9 +30,10 @@ def summarise(config_path: Path, out: Path, *, cache: Path) -> dict[str, Any]:
 
     Returns:
         JSON-ready. ``figures``: AUC by source, unit and kind (``plain``, ``averaged`` over a left-right flip, the
-        network before its weights were averaged with the first phase's, these alone, and the probes where they were
-        fitted). ``differences``: ΔAUC with paired intervals by patient; of ``averaged`` against ``plain``, of ``plain``
-        against what it was averaged from, and of each probe against the CNN alone. ``cost``: of each fold.
+        network before its weights were averaged with the first phase's, these alone, and the ablated models, where
+        they were fitted). ``differences``: ΔAUC with paired intervals by patient; of ``averaged`` against ``plain``, of
+        ``plain`` against what it was averaged from, and of each ablated model against the CNN alone. ``cost``: of each
+        fold.
 
     Raises:
         TrainingError: a fold is missing, or configuration or data are not those of the cross-validation.
@@ -41,11 +42,11 @@ def summarise(config_path: Path, out: Path, *, cache: Path) -> dict[str, Any]:
     data = load_data(config, config.input, cache)
     described = read_crossval(out)
     stages = ("tuned", "first_phase") if described.first_phase else ()
-    probes = KINDS if described.ablate else ()
-    kinds = ["plain", "averaged", *stages, *probes]
+    ablated = ABLATIONS if described.ablate else ()
+    kinds = ["plain", "averaged", *stages, *ablated]
     predictions = {kind: read_predictions(out, config, data, kind) for kind in kinds}
     pairs = [("plain", "averaged"), *((stage, "plain") for stage in stages)]
-    pairs += [(BASELINE, kind) for kind in probes[1:]]
+    pairs += [(BASELINE, kind) for kind in ablated[1:]]
     units = {kind: _units(found, config.fit.beta) for kind, found in predictions.items()}
     found = {
         "folds": len(described.folds),

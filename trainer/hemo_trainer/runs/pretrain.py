@@ -34,7 +34,7 @@ def pretrained_weights(config: TrainConfig, data: TrainingData, path: Path) -> P
     if not rows:
         raise TrainingError("pretrain.steps asks for a first phase, but no source is train_only")
     trained = _fit(config, data, rows)
-    network = build_network(config.input, len(config.labels), config.architecture)
+    network = build_network(config.input, len(config.findings), config.architecture)
     network.model.set_weights(trained.model.get_weights())  # convolutions and pool: the picture's side is no weight
     with replacing_path(path) as partial:
         network.model.save_weights(partial)
@@ -50,10 +50,10 @@ def _fit(config: TrainConfig, data: TrainingData, rows: list[int]) -> Network:
     first, steps = config.pretrain, max(1, config.pretrain.steps // 100)
     keras.utils.set_random_seed(config.seed)
     small = replace(config.input, height=first.side, width=first.side)
-    network = start_network(small, len(config.labels), config.architecture)
+    network = start_network(small, len(config.findings), config.architecture)
     per_epoch = first.steps // steps
     fit = replace(config.fit, epochs=steps, steps=per_epoch, warmup=1, learning_rate=first.learning_rate)
-    model = training_model(network, fit)
+    model = training_model(network, fit, data.learned_beside(config.findings))
     singles = BatchConfig(
         series_slices=0, lengths=(1,), singles=first.slices, positive_share=config.batch.positive_share
     )

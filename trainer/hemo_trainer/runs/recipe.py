@@ -25,7 +25,7 @@ class Recipe:
 
     Attributes:
         config: the configuration, without its name and without the paths of its sources, whose content ``data`` tells.
-        data: ``fingerprint``, ``split_hash`` and ``pixels_key`` of the data.
+        data: ``fingerprint``, ``labels_key``, ``split_hash`` and ``pixels_key`` of the data.
         options: what the command line adds, such as the number of folds.
         software: version of hemo-batch.
     """
@@ -42,7 +42,7 @@ def recipe_of(config: TrainConfig, data: TrainingData, **options: Any) -> Recipe
     del described["name"]
     for source in described["sources"]:
         del source["path"]
-    keys = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "pixels_key": data.pixels_key}
+    keys = {name: getattr(data, name) for name in ("fingerprint", "labels_key", "split_hash", "pixels_key")}
     return Recipe(described, keys, encode(options), __version__)
 
 
@@ -56,7 +56,7 @@ def begin(folder: Path, recipe: Recipe) -> None:
         require_same(folder, recipe)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        write_durably(folder / RECIPE, dumps(recipe), folder)
+        write_durably(folder / RECIPE, dumps(recipe))
 
 
 def require_same(folder: Path, recipe: Recipe, *parts: str) -> None:

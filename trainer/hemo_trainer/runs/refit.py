@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hemo_core.errors import TrainingError
 from hemo_core.files import replacing_path
+from hemo_core.training_run import RUN, Epochs
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data.prepared import TrainingData, load_data, training_rows
 from hemo_trainer.figures.plots import plot_distribution, redraw_curves
@@ -41,7 +42,7 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
         TrainingError: ``out`` holds a finished run or weights that were made otherwise, or the folds are not finished,
             or they were made with another configuration, other data, or some of the patients.
     """
-    if (out / "run.json").is_file():
+    if (out / RUN).is_file():
         raise TrainingError("run folder holds a finished run", path=str(out), hint="name another")
     config = load_config(config_path)
     data = load_data(config, config.input, cache)
@@ -58,7 +59,7 @@ def refit(config_path: Path, out: Path, *, crossval: Path, cache: Path, pretrain
     network = _fitted(config, data, kept_back, out, pretrained or crossval / "pretrained.weights.h5")
     if (out / "history.csv").is_file():
         redraw_curves(out / "history.csv")
-    epochs = {"trained": config.fit.epochs, "kept": config.fit.epochs}
+    epochs = Epochs(trained=config.fit.epochs, kept=config.fit.epochs)
     maps = maps_out_of_fold(config, data, network, crossval)
     write_run(config, data, network, out, chosen_on=("out_of_fold", predictions), epochs=epochs, measure_maps=maps)
     return out
@@ -68,7 +69,7 @@ def _fitted(config: TrainConfig, data: TrainingData, kept_back: frozenset[str], 
     """The network fitted to everyone who is not kept back, now or by a run that was stopped later."""
     weights = out / "model.weights.h5"
     if weights.is_file():
-        network = build_network(config.input, len(config.labels), config.architecture)
+        network = build_network(config.input, len(config.findings), config.architecture)
         network.model.load_weights(weights)
         return network
     first = pretrained_weights(config, data, start)

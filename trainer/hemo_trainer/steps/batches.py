@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_trainer.config import TrainConfig
-from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.datasets.record import SliceRecord, other_findings
 from hemo_trainer.steps.augment import augment_sequence
 from hemo_trainer.steps.lesions import paint_sequence
 from hemo_trainer.steps.sampling import Rows, Sampler
@@ -21,12 +21,11 @@ Step = tuple[Arrays, Arrays, Arrays]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sequence:
-    """Slices ``(t, H, W, C)``, their labels and certainties ``(t,)`` and subtypes ``(t, 5)``, −1 where unknown."""
+    """Slices ``(t, H, W, C)``; labels ``(t, L)`` of the findings and ``(t, M)`` of the others, −1 where unknown."""
 
     slices: npt.NDArray[np.float32]
     labels: npt.NDArray[np.float32]
-    certain: npt.NDArray[np.float32]
-    subtypes: npt.NDArray[np.float32]
+    others: npt.NDArray[np.float32]
 
 
 class StepBuilder:
@@ -51,6 +50,7 @@ class StepBuilder:
     ) -> None:
         self._pixels, self._records, self._sampler = pixels, records, sampler
         self._config, self._side = config, side
+        self._others = tuple(name for name in other_findings(records) if name not in config.findings)
         batch = sampler.config
         self._longest = max(batch.lengths)
         self._sequences = batch.series_slices // min(batch.lengths) + batch.singles
@@ -60,7 +60,8 @@ class StepBuilder:
 
         Inputs: ``slices`` float32 ``(n, H, W, C)``; ``index`` int32 ``(S, T)``, the slice at each place of each
         sequence; ``mask`` bool ``(S, T)``; ``place`` int32 ``(n,)``, the flat place of each slice.
-        Targets: ``slice`` and ``aux`` ``(n, 1)``, ``subtype`` ``(n, 5)`` with −1 for unknown, ``scan`` ``(S, 1)``.
+        Targets: ``slice`` and ``aux`` ``(n, L)``, ``subtype`` ``(n, M)`` of findings that only the data tells of (where
+        there are any), ``scan`` ``(S, L)``; −1 for unknown ones, which the losses leave out.
         """
         rng = np.random.default_rng((self._config.seed, number))
         sequences = [self._sequence(rows, rng) for rows in self._sampler.draw(rng)]
@@ -75,34 +76,45 @@ class StepBuilder:
         augment = self._config.augment
         rows = rows[::-1] if rng.random() < augment.reverse else rows
         members = [self._records[row] for row in rows]
-        labels = np.array([member.label for member in members], np.float32)
-        certain = np.array([member.certain for member in members], np.float32)
-        subtypes = np.array([[-1 if one is None else one for one in member.subtypes] for member in members], np.float32)
+        labels, others = _labels(members, self._config.findings), _labels(members, self._others)
         pixels = self._pixels[list(rows)]
-        if not labels.any() and certain.all():
+        if not labels[:, 0].any():
             pixels, bleeding, kind = paint_sequence(pixels, self._config.lesions, rng)
-            if kind is not None:
-                labels[bleeding], subtypes[bleeding, kind] = 1, 1
-        return _Sequence(augment_sequence(pixels, augment, rng, self._side), labels, certain, subtypes)
+            for names, known in ((self._config.findings, labels), (self._others, others)):
+                if kind in names:
+                    known[bleeding, names.index(kind)] = 1
+            labels[bleeding, 0] = 1
+        return _Sequence(augment_sequence(pixels, augment, rng, self._side), labels, others)
 
     def _targets(self, sequences: Sequence[_Sequence]) -> tuple[Arrays, Arrays]:
-        label = self._smooth(np.concatenate([sequence.labels for sequence in sequences])[:, None])
-        certain = np.concatenate([sequence.certain for sequence in sequences])
-        subtype = np.concatenate([sequence.subtypes for sequence in sequences])
-        scan = np.zeros((self._sequences, 1), np.float32)
-        scan_weight = np.zeros(self._sequences, np.float32)
+        labels = np.concatenate([sequence.labels for sequence in sequences])
+        others = np.concatenate([sequence.others for sequence in sequences])
+        scan = np.full((self._sequences, labels.shape[1]), -1, np.float32)
         for number, sequence in enumerate(sequences):
-            positive = bool((sequence.labels * sequence.certain).any())
-            scan[number] = positive
-            scan_weight[number] = positive or bool(sequence.certain.all())
-        sure = _mean_one(certain)
-        weights = {"slice": sure, "aux": sure, "subtype": sure, "scan": _mean_one(scan_weight)}
-        known_subtype = np.where(subtype < 0, subtype, self._smooth(subtype))
-        return {"slice": label, "aux": label, "subtype": known_subtype, "scan": self._smooth(scan)}, weights
+            scan[number] = _label_of_all(sequence.labels)
+        of_slices = _weights(labels)
+        targets = {"slice": labels, "aux": labels, "scan": scan}
+        weights = {"slice": of_slices, "aux": of_slices, "scan": _weights(scan)}
+        if self._others:
+            targets["subtype"], weights["subtype"] = others, _weights(labels[:, :1])
+        return {name: self._smooth(target) for name, target in targets.items()}, weights
 
     def _smooth(self, label: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         smoothing = self._config.fit.label_smoothing
-        return label * np.float32(1 - smoothing) + np.float32(smoothing / 2)
+        smooth = label * np.float32(1 - smoothing) + np.float32(smoothing / 2)
+        return np.where(label < 0, label, smooth)
+
+
+def _labels(records: Sequence[SliceRecord], findings: Sequence[str]) -> npt.NDArray[np.float32]:
+    """``(slices, findings)``, −1 where unknown."""
+    told = [[record.label_of(name) for name in findings] for record in records]
+    return np.array([[-1 if one is None else one for one in row] for row in told], np.float32).reshape(len(told), -1)
+
+
+def _label_of_all(labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """``(L,)`` of a sequence, from ``(t, L)`` of its slices: 1 where one has it, 0 where none has, −1 where unknown."""
+    nowhere = np.where((labels == 0).all(axis=0), 0, -1)
+    return np.asarray(np.where((labels == 1).any(axis=0), 1, nowhere), np.float32)
 
 
 def _layout(
@@ -121,7 +133,8 @@ def _layout(
     return index, mask, place
 
 
-def _mean_one(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scale so that the mean is one: the loss then averages over what counts."""
-    total = float(weights.sum())
-    return weights * np.float32(len(weights) / total) if total else weights
+def _weights(labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """``(n,)`` such that the mean over n of what ``(n, L)`` losses sum to is the mean loss of a known label."""
+    known = labels >= 0
+    weight = len(labels) / max(1, int(known.sum()))
+    return np.asarray(known.any(axis=1) * weight, np.float32)

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_trainer.config import LesionConfig
-from hemo_trainer.datasets.record import SUBTYPES
 
 Float = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
@@ -49,7 +48,7 @@ Shape = Callable[[Anatomy, float], Float]
 
 def paint_sequence(
     pixels: Grey, config: LesionConfig, rng: np.random.Generator
-) -> tuple[Grey, npt.NDArray[np.bool_], int | None]:
+) -> tuple[Grey, npt.NDArray[np.bool_], str | None]:
     """Perhaps paint one bleed, or a distractor, through a sequence of slices that show none.
 
     Args:
@@ -58,7 +57,7 @@ def paint_sequence(
         rng: the only source of chance.
 
     Returns:
-        The slices, which of them now hold a bleed ``(slices,)``, and its index in ``SUBTYPES`` (None if none does).
+        The slices, which of them now hold a bleed ``(slices,)``, and its kind (None if none does).
     """
     none = np.zeros(len(pixels), np.bool_)
     chance = rng.random()
@@ -80,7 +79,7 @@ def paint_sequence(
     kind = _KINDS[int(rng.choice(len(_KINDS), p=_WEIGHTS))]
     shape = _shape(kind, anatomies[centre], rng)
     painted, bleeding = _paint(pixels, anatomies, scales, shape, rng.uniform(*config.contrast), rng, is_bleed=True)
-    return painted, bleeding, SUBTYPES.index(kind) if bleeding.any() else None
+    return painted, bleeding, kind if bleeding.any() else None
 
 
 def read_anatomy(grey: Grey) -> Anatomy | None:

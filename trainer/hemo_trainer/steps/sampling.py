@@ -19,8 +19,8 @@ class SourcePool:
 
     Attributes:
         series: rows of each series with more than one slice, in slice order.
-        positive_series: indices into ``series`` of those with a certain positive.
-        positives, negatives: rows of certain slices of each class.
+        positive_series: indices into ``series`` of those with a positive slice.
+        positives, negatives: rows of slices with and without the finding; those in doubt are in neither.
     """
 
     series: tuple[Rows, ...]
@@ -101,11 +101,10 @@ def _pool(records: Sequence[SliceRecord], rows: Sequence[int]) -> SourcePool:
         for series_rows in by_series.values()
         if len(series_rows) > 1
     )
-    certain = [row for row in rows if records[row].certain]
-    bleeding = (any(records[row].label and records[row].certain for row in one) for one in series)
+    positive = (any(records[row].label for row in one) for one in series)
     return SourcePool(
         series=series,
-        positive_series=tuple(index for index, bleeds in enumerate(bleeding) if bleeds),
-        positives=tuple(row for row in certain if records[row].label),
-        negatives=tuple(row for row in certain if not records[row].label),
+        positive_series=tuple(index for index, is_positive in enumerate(positive) if is_positive),
+        positives=tuple(row for row in rows if records[row].label == 1),
+        negatives=tuple(row for row in rows if records[row].label == 0),
     )

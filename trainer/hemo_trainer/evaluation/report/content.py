@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hemo_trainer.evaluation.figures import NAMES
+from hemo_trainer.evaluation.figures import class_names
 from hemo_trainer.evaluation.report.document import (
     NONE,
     Block,
@@ -35,6 +35,12 @@ _AUC_AXIS = (0.5, 1.0)
 _EXAMS = 1000
 
 
+def finding_text(evidence: Evidence) -> str:
+    """What people call the finding that was measured."""
+    text: str = next(one["text"] for one in evidence["scoring"]["findings"] if one["role"] == "primary")
+    return text
+
+
 def measured(evidence: Evidence, *, pooled: bool = True) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Name, unit and figures of everything that was measured; exams first."""
     for unit in UNITS:
@@ -49,7 +55,7 @@ def glance(evidence: Evidence) -> Section:
         (
             Cell(name),
             Cell(f"{unit}s"),
-            Cell(f"{found['count']}", f"{found['positive']} with a bleed"),
+            Cell(f"{found['count']}", f"{found['positive']} with {finding_text(evidence)}"),
             figure_cell(found["auc"]),
             Cell("", bar=figure_cell(found["auc"], bar=_AUC_AXIS).bar),
             rate_cell(_point(found, "locked")["sensitivity"]),
@@ -71,7 +77,8 @@ def glance(evidence: Evidence) -> Section:
 
 
 def _in_plain_numbers(evidence: Evidence) -> Iterator[str]:
-    """What the exam figures would mean for a thousand exams, one in ten with a bleed."""
+    """What the exam figures would mean for a thousand exams, one in ten with the finding."""
+    finding = finding_text(evidence)
     for name, unit, found in measured(evidence):
         if unit != "exam":
             continue
@@ -83,7 +90,7 @@ def _in_plain_numbers(evidence: Evidence) -> Iterator[str]:
         missed = [round(ill * (1 - one[end])) for end in ("value", "high", "low")]
         alarms = [round((_EXAMS - ill) * (1 - other[end])) for end in ("value", "high", "low")]
         yield (
-            f"In plain numbers, {name}: of {_EXAMS} exams like these of which {ill} show a bleed, the model would "
+            f"In plain numbers, {name}: of {_EXAMS} exams like these of which {ill} show {finding}, the model would "
             f"neither label nor mark for review {missed[0]} of the {ill} (interval {missed[1]} to {missed[2]}), and it "
             f"would label or mark {alarms[0]} of the other {_EXAMS - ill} (interval {alarms[1]} to {alarms[2]})."
         )
@@ -95,7 +102,7 @@ def data(evidence: Evidence) -> Section:
     rows = tuple(
         (
             Cell(group["name"]),
-            Cell(str(group["patients"]), f"{group['patients_positive']} with a bleed"),
+            Cell(str(group["patients"]), f"{group['patients_positive']} with {finding_text(evidence)}"),
             Cell(str(group["exams"])),
             Cell(str(group["slices"])),
             Cell(str(group["slices_uncertain"])),
@@ -123,7 +130,7 @@ def discrimination(evidence: Evidence) -> Section:
         for name, unit, found in measured(evidence)
     )
     text = (
-        "AUC is the chance that an item with a bleed scores higher than one without; average precision is the area "
+        "AUC is the chance that an item with the finding scores higher than one without; average precision is the area "
         "under the precision–recall curve, to be compared with the prevalence, which is what chance gives. DeLong "
         "takes items as independent and therefore stands beside exams only."
     )
@@ -187,7 +194,7 @@ def _reports(evidence: Evidence) -> Table:
     rows = []
     for name, unit, found in measured(evidence):
         report = found["classification_report"]
-        for row in (*NAMES, "macro avg", "weighted avg"):
+        for row in (*class_names(finding_text(evidence)), "macro avg", "weighted avg"):
             cells = report[row]
             figures = [Cell(f"{cells[key]:.2f}") for key in ("precision", "recall", "f1-score")]
             rows.append((Cell(name), Cell(f"{unit}s"), Cell(row), *figures, Cell(f"{cells['support']:.0f}")))

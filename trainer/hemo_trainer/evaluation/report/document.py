@@ -104,7 +104,7 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A confusion matrix: rows are labels, columns are calls, none before hemorrhage."""
+    """A confusion matrix: rows are labels, columns are calls, none before the finding."""
 
     title: str
     counts: tuple[tuple[int, int], tuple[int, int]]

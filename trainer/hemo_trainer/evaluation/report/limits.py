@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hemo_trainer.evaluation.report.content import Evidence
+from hemo_trainer.evaluation.figures import class_names
+from hemo_trainer.evaluation.report.content import Evidence, finding_text
 from hemo_trainer.evaluation.report.document import (
     NONE,
     Block,
@@ -34,7 +35,7 @@ _LOCAL = (
     "bundle takes them along, and a report made with --cases 0 holds none."
 )
 _READING = (
-    "Left: the slice as the model saw it, the bleed outlined where the source drew it. Right: the same with its heat "
+    "Left: the slice as the model saw it, the finding outlined where the source drew it. Right: the same with its heat "
     "map, scaled to its own peak; a miss has one too, and it shows where the little evidence lay. At most one slice "
     "a patient."
 )
@@ -45,20 +46,20 @@ def subgroups(evidence: Evidence) -> Section:
     """By kind, by size, by extent."""
     strata = evidence["strata"]
     text = (
-        "Sensitivity at the locked threshold. AUC sets the slices of a row against all slices without a bleed of the "
-        "same source. Rows with few patients say little: look at the counts first."
+        "Sensitivity at the locked threshold. AUC sets the slices of a row against all negative slices of the same "
+        "source. Rows with few patients say little: look at the counts first."
     )
     tables = (
         _kinds(strata["subtype"]) if strata["subtype"] else None,
         _sizes(strata["size"]) if strata["size"] else None,
-        _extents(strata["extent"]) if strata["extent"] else None,
+        _extents(strata["extent"], finding_text(evidence)) if strata["extent"] else None,
     )
     blocks: list[Block] = [Prose(text), *(table for table in tables if table is not None)]
     return Section("subgroups", "By kind, size and extent", tuple(blocks))
 
 
 def _kinds(found: Rows) -> Table:
-    head = ("data", "kind of bleed", "slices", "patients", "slice AUC", "slice sensitivity", "exam sensitivity")
+    head = ("data", "kind", "slices", "patients", "slice AUC", "slice sensitivity", "exam sensitivity")
     rows = tuple(
         (
             Cell(row["source"]),
@@ -66,11 +67,11 @@ def _kinds(found: Rows) -> Table:
             *_slices_and_patients(row),
             figure_cell(row["auc"]),
             rate_cell(row["sensitivity"]),
-            rate_cell(row["exams"]["hemorrhage"]),
+            rate_cell(row["exams"]["labelled"]),
         )
         for row in found
     )
-    return Table(head, rows, caption="By kind of bleed", words=2)
+    return Table(head, rows, caption="By kind", words=2)
 
 
 def _sizes(found: Rows) -> Table:
@@ -89,19 +90,19 @@ def _sizes(found: Rows) -> Table:
     return Table(head, rows, caption="By size: thirds of the share of the head that is marked", words=2)
 
 
-def _extents(found: Rows) -> Table:
-    head = ("data", "slices with a bleed", "exams", "labelled hemorrhage", "hemorrhage or review")
+def _extents(found: Rows, finding: str) -> Table:
+    head = ("data", f"slices with {finding}", "exams", f"labelled {finding}", f"{finding} or review")
     rows = tuple(
         (
             Cell(row["source"]),
             Cell(f"{row['from']} or more" if row["to"] is None else f"{row['from']} to {row['to']}"),
             Cell(str(row["exams"]["count"])),
-            rate_cell(row["exams"]["hemorrhage"]),
-            rate_cell(row["exams"]["hemorrhage_or_review"]),
+            rate_cell(row["exams"]["labelled"]),
+            rate_cell(row["exams"]["labelled_or_review"]),
         )
         for row in found
     )
-    return Table(head, rows, caption="By extent: how many slices of the exam show the bleed", words=2)
+    return Table(head, rows, caption="By extent: how many slices of the exam show it", words=2)
 
 
 def _slices_and_patients(row: Mapping[str, Any]) -> tuple[Cell, Cell]:
@@ -114,21 +115,21 @@ def cases(evidence: Evidence, *, pictured: bool) -> Section:
         return Section("cases", "Worst misses and false alarms", (Prose("None are shown."),))
     blocks: list[Block] = [Prose(_READING), Prose(_LOCAL)] if pictured else [Prose(_LISTED)]
     for kind, title in (("miss", "Surest misses"), ("false_alarm", "Surest false alarms")):
-        pictures = tuple(_picture(case) for case in evidence["cases"] if case["kind"] == kind)
+        pictures = tuple(_picture(case, finding_text(evidence)) for case in evidence["cases"] if case["kind"] == kind)
         if pictures:
             blocks.append(Gallery(f"{title} ({len(pictures)} patients)", pictures))
     return Section("cases", "Worst misses and false alarms", tuple(blocks))
 
 
-def _picture(case: Mapping[str, Any]) -> Picture:
-    kinds = ", ".join(case["subtypes"]) or ("hemorrhage" if case["label"] else "no hemorrhage")
+def _picture(case: Mapping[str, Any], finding: str) -> Picture:
+    kinds = ", ".join(case["subtypes"]) or class_names(finding)[case["label"]]
     here, count = case["place"]
     text = f"p {case['probability']:.3f} · labelled {kinds} · slice {case['slice']} ({here} of {count})"
     return Picture(case["name"], f"{case['source']} {case['patient']}", text)
 
 
 def heatmaps(evidence: Evidence) -> Section:
-    """Whether heat maps point at blood, drive the score, and depend on the weights."""
+    """Whether heat maps point at the finding, drive the score, and depend on the weights."""
     found = evidence["heatmaps"]
     if not found:
         return Section("heatmaps", "Heat maps", (Prose("Their quality was not measured here."),))

@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup, escape
+
+from hemo_core.text import visible
 from hemo_trainer.evaluation.report.content import UNITS, Evidence, measured
 from hemo_trainer.heatmap_quality.plots import heatmap_plots
 
@@ -58,13 +61,13 @@ def plots(evidence: Evidence) -> dict[str, str]:
     return {name: svg for name, svg in drawn.items() if svg is not None}
 
 
-def inline(name: str, svg: str, text: str) -> str:
+def inline(name: str, svg: str, text: str) -> Markup:
     """A plot for the page: its colours from the page's style, its ids its own, and a text for those who do not see it.
 
     Args:
         name: letters; goes before every id.
         svg: one of :func:`plots`.
-        text: already escaped.
+        text: plain.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -76,7 +79,8 @@ def inline(name: str, svg: str, text: str) -> str:
     for colour, variable in themed.items():
         body = body.replace(colour, f"var(--{variable})")
     body = re.sub(r'(<svg [^>]*?)width="([\d.]+)pt" height="[\d.]+pt"', r'\1style="max-width: \2pt"', body, count=1)
-    return body.replace("<svg ", f'<svg role="img" aria-label="{text}" ', 1)
+    label = escape(visible(text))
+    return Markup(body.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704  (matplotlib's)
 
 
 def _roc(evidence: Evidence) -> str | None:

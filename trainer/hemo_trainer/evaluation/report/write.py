@@ -9,11 +9,12 @@ from typing import Any
 
 from hemo_core.bundle import MANIFEST
 from hemo_core.errors import SettingsError
+from hemo_core.training_run import RUN
 from hemo_trainer.evaluation.report import content, limits
 from hemo_trainer.evaluation.report.content import Evidence
 from hemo_trainer.evaluation.report.document import Section
 from hemo_trainer.evaluation.report.markdown import markdown
-from hemo_trainer.evaluation.report.page import Page
+from hemo_trainer.evaluation.report.page import evidence_page
 from hemo_trainer.evaluation.report.plots import plots
 
 JSON, HTML, MARKDOWN = "evidence.json", "evidence.html", "evidence.md"
@@ -51,7 +52,7 @@ def write_evidence(out: Path, evidence: Mapping[str, Any], *, pictures: Mapping[
     paths = {name: f"{PLOTS}/{name}.svg" for name in drawn}
     (out / MARKDOWN).write_text(markdown(evidence, written, paths), encoding="utf-8")
     page = out / HTML
-    page.write_text(Page(drawn, pictures).render(evidence, written), encoding="utf-8")
+    page.write_bytes(evidence_page(evidence, written, drawn, pictures))
     return page
 
 
@@ -59,9 +60,7 @@ def refuse_travelling(out: Path) -> None:
     """Raise SettingsError if a folder lies in a bundle, or is the ``evidence`` of a run, which a bundle takes along."""
     here = out.resolve()
     inside_bundle = any((folder / MANIFEST).is_file() for folder in (here, *here.parents))
-    inside_run = any(
-        folder.name == "evidence" and (folder.parent / "run.json").is_file() for folder in (here, *here.parents)
-    )
+    inside_run = any(folder.name == "evidence" and (folder.parent / RUN).is_file() for folder in (here, *here.parents))
     if inside_bundle or inside_run:
         raise SettingsError(
             "pictures of scans must not be written where they would travel with a bundle",

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hemo_core.errors import DatasetError, FileMissing
+from hemo_trainer.datasets.hemorrhage import SUBTYPES, hemorrhage_labels
 from hemo_trainer.datasets.index import Place, in_order, index_dicom, spacing_of
+from hemo_trainer.datasets.layout import Layout
 from hemo_trainer.datasets.reading import Reading, UnusableFile
-from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
+from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.datasets.tables import flag, table_rows
 
 TABLE = "stage_2_train.csv"
@@ -83,10 +85,18 @@ def _series_records(
             patient=places[path].patient or places[path].study or path.stem,
             order=order,
             path=path,
-            label=max(labels[path.stem].values()),
-            subtypes=tuple(labels[path.stem][name] for name in SUBTYPES),
+            labels=hemorrhage_labels(max(labels[path.stem].values()), labels[path.stem]),
             study=f"{places[path].study}/{places[path].series}".strip("/") or None,
             spacing_mm=spacing,
         )
         for order, path in enumerate(ordered)
     ]
+
+
+LAYOUTS = (
+    Layout(
+        "rsna-2019",
+        lambda source, _findings, cache: read_rsna(Path(source.path), source.name, cache),
+        lambda folder: (folder / TABLE).is_file(),
+    ),
+)

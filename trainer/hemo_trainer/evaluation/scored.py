@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hemo_core.bundle.contract import ScoringContract
 from hemo_core.inference.scoring import calibrated, scan_logit
-from hemo_trainer.datasets.record import SUBTYPES, SliceRecord, exam_label
+from hemo_trainer.datasets.record import SliceRecord, exam_label
 from hemo_trainer.figures.metrics import Scored
 from hemo_trainer.network.predict import SeriesPrediction
 
@@ -18,8 +18,8 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class SliceItem:
-    """A slice whose label is certain.
+class ScoredSlice:
+    """A slice with a label.
 
     Attributes:
         record: of the slice.
@@ -36,13 +36,13 @@ class SliceItem:
 
 
 @dataclass(frozen=True, slots=True)
-class ExamItem:
+class ScoredExam:
     """A series.
 
     Attributes:
-        label: 1 if it was read as bleeding as a whole, else if any certain slice is positive.
+        label: 1 if it was read as positive as a whole, else if any slice is.
         suspicious: a slice lies at or above the threshold.
-        positives: number of certain positive slices.
+        positives: number of positive slices.
     """
 
     series: SeriesPrediction
@@ -59,30 +59,29 @@ class ExamItem:
 
     def has(self, subtype: str) -> bool:
         """Whether a certain slice shows this subtype."""
-        place = SUBTYPES.index(subtype)
-        return any(record.certain and record.subtypes[place] == 1 for record in self.series.records)
+        return any(record.label_of(subtype) == 1 for record in self.series.records)
 
 
-def slice_items(predictions: Sequence[SeriesPrediction], scoring: ScoringContract) -> list[SliceItem]:
-    """All slices whose label is certain, in order."""
-    items: list[SliceItem] = []
+def score_slices(predictions: Sequence[SeriesPrediction], scoring: ScoringContract) -> list[ScoredSlice]:
+    """All slices with a label, in order."""
+    items: list[ScoredSlice] = []
     for series in predictions:
         logits = np.asarray(series.logits, np.float64)
         chances = calibrated(logits, scoring.temperature)
         items.extend(
-            SliceItem(record, float(logit), float(chance), index, series)
+            ScoredSlice(record, float(logit), float(chance), index, series)
             for index, (record, logit, chance) in enumerate(zip(series.records, logits, chances, strict=True))
-            if record.certain
+            if record.label is not None
         )
     return items
 
 
-def exam_items(predictions: Sequence[SeriesPrediction], scoring: ScoringContract) -> list[ExamItem]:
+def score_exams(predictions: Sequence[SeriesPrediction], scoring: ScoringContract) -> list[ScoredExam]:
     """All series, in order. The slices of a series that are not certain are still read by the model."""
     return [_exam(series, scoring) for series in predictions]
 
 
-def scored_slices(items: Sequence[SliceItem], label: Callable[[SliceItem], int] | None = None) -> Scored:
+def gather_slices(items: Sequence[ScoredSlice], label: Callable[[ScoredSlice], int] | None = None) -> Scored:
     """Labels, logits and patients of slices; ``label`` replaces the record's own."""
     return Scored(
         np.array([item.record.label if label is None else label(item) for item in items], np.int64),
@@ -91,7 +90,7 @@ def scored_slices(items: Sequence[SliceItem], label: Callable[[SliceItem], int] 
     )
 
 
-def scored_exams(items: Sequence[ExamItem]) -> Scored:
+def gather_exams(items: Sequence[ScoredExam]) -> Scored:
     """Labels, logits and patients of exams."""
     return Scored(
         np.array([item.label for item in items], np.int64),
@@ -100,11 +99,11 @@ def scored_exams(items: Sequence[ExamItem]) -> Scored:
     )
 
 
-def _exam(series: SeriesPrediction, scoring: ScoringContract) -> ExamItem:
+def _exam(series: SeriesPrediction, scoring: ScoringContract) -> ScoredExam:
     logits = np.asarray(series.logits, np.float64)
     logit = scan_logit(logits, scoring.beta)
-    positives = sum(record.label for record in series.records if record.certain)
-    return ExamItem(
+    positives = sum(record.label == 1 for record in series.records)
+    return ScoredExam(
         series,
         exam_label(series.records),
         logit,

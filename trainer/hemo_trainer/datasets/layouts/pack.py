@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from hemo_trainer.datasets.record import SUBTYPES, UNKNOWN_SUBTYPES, Box, SliceRecord, Split
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE, SUBTYPES, hemorrhage_labels
+from hemo_trainer.datasets.layout import Layout
+from hemo_trainer.datasets.reading import Reading
+from hemo_trainer.datasets.record import Box, SliceRecord, Split
 from hemo_trainer.datasets.tables import flag, table_rows, whole
 
 
@@ -34,10 +37,9 @@ def read_series_pack(folder: Path, source: str, published: str) -> list[SliceRec
             patient=row["patient"],
             order=whole(row, "slice", table),
             path=folder / row["patient"] / f"{row['slice']}.jpg",
-            label=flag(row, "hemorrhage", table),
-            certain=not row.get("ambiguous"),
+            labels=_labels(row, table),
+            doubtful=bool(row.get("ambiguous")),
             split=splits.get(row["patient"]),
-            subtypes=_subtypes(row, table),
             boxes=boxes.get((row["patient"], row["slice"]), ()),
         )
         for row in table_rows(table, ("patient", "slice", "hemorrhage"))
@@ -57,21 +59,33 @@ def read_single_slices(folder: Path, source: str) -> list[SliceRecord]:
             patient=row["image"],
             order=0,
             path=folder / f"{row['image']}.jpg",
-            label=flag(row, "hemorrhage", table),
+            labels=_labels(row, table),
             split="train",
             single=True,
-            subtypes=_subtypes(row, table),
         )
         for row in table_rows(table, ("image", "hemorrhage"))
     ]
 
 
-def _subtypes(row: Mapping[str, str], table: Path) -> tuple[int | None, ...]:
-    """Of one row of ``labels.csv``. A slice without hemorrhage has none of them, even where the table names none."""
-    if all(name in row for name in SUBTYPES):
-        return tuple(flag(row, name, table) for name in SUBTYPES)
-    is_sure_negative = row["hemorrhage"] == "0" and not row.get("ambiguous")
-    return (0,) * len(SUBTYPES) if is_sure_negative else UNKNOWN_SUBTYPES
+def is_series_pack(folder: Path, *, doubts: bool) -> bool:
+    """Whether a folder's ``labels.csv`` tells of patients, and whether of slices in doubt."""
+    columns = _columns(folder)
+    return bool(columns) and "image" not in columns and ("ambiguous" in columns) == doubts
+
+
+def _columns(folder: Path) -> frozenset[str]:
+    """Of ``labels.csv``; none where there is no such table."""
+    table = folder / "labels.csv"
+    return frozenset(next(iter(table_rows(table)), {"": ""})) if table.is_file() else frozenset()
+
+
+def _labels(row: Mapping[str, str], table: Path) -> dict[str, int | None]:
+    """Of one row of ``labels.csv``. A slice whose label is in doubt has subtypes only where the table names them."""
+    named = {name: flag(row, name, table) for name in SUBTYPES if name in row}
+    label = flag(row, HEMORRHAGE, table)
+    if row.get("ambiguous") or len(named) == len(SUBTYPES):
+        return {HEMORRHAGE: label, **dict.fromkeys(SUBTYPES), **named}
+    return hemorrhage_labels(label, {})
 
 
 def _boxes(table: Path) -> dict[tuple[str, str], tuple[Box, ...]]:
@@ -89,3 +103,19 @@ def _boxes(table: Path) -> dict[tuple[str, str], tuple[Box, ...]]:
 def _splits(table: Path, published: str) -> dict[str, Split]:
     rows = table_rows(table, ("source", "patient", "split"))
     return {row["patient"]: cast("Split", row["split"]) for row in rows if row["source"] == published}
+
+
+LAYOUTS = (
+    Layout(
+        "phe-sich",
+        lambda source, _findings, _cache: Reading(
+            tuple(read_series_pack(Path(source.path), source.name, source.layout))
+        ),
+        lambda folder: is_series_pack(folder, doubts=True),
+    ),
+    Layout(
+        "rsna-slices",
+        lambda source, _findings, _cache: Reading(tuple(read_single_slices(Path(source.path), source.name))),
+        lambda folder: "image" in _columns(folder),
+    ),
+)

@@ -6,14 +6,18 @@ Hssayeni et al., Data 2020, 5(1):14; https://physionet.org/content/ct-ich/. Layo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hemo_core.errors import BadGeometry, DecodeFailed, FileMissing, HemoError
+from hemo_trainer.datasets.hemorrhage import SUBTYPES, hemorrhage_labels
+from hemo_trainer.datasets.layout import Layout
+from hemo_trainer.datasets.layouts.pack import is_series_pack, read_series_pack
 from hemo_trainer.datasets.reading import Reading, UnusableFile
-from hemo_trainer.datasets.record import SUBTYPES, SliceRecord
+from hemo_trainer.datasets.record import SliceRecord
+from hemo_trainer.datasets.source import DataSource
 from hemo_trainer.datasets.tables import flag, table_rows, whole
 
 TABLE = "hemorrhage_diagnosis_raw_ct.csv"
@@ -49,6 +53,14 @@ def read_physionet(folder: Path, source: str) -> Reading:
     return Reading(tuple(records), tuple(problems))
 
 
+def _read(source: DataSource, _findings: Sequence[str], _cache: Path | None) -> Reading:
+    """PhysioNet's volumes, or the pack's pictures of the same data."""
+    folder = Path(source.path)
+    if (folder / TABLE).is_file():
+        return read_physionet(folder, source.name)
+    return Reading(tuple(read_series_pack(folder, source.name, source.layout)))
+
+
 class _Volume:
     """A NIfTI file.
 
@@ -80,15 +92,14 @@ def _existing(folder: Path, patient: int) -> Path | None:
 
 
 def _record(row: Mapping[str, str], table: Path, source: str, volume: _Volume, number: int) -> SliceRecord:
-    subtypes = tuple(flag(row, column, table) for column in _COLUMNS.values())
+    subtypes = {name: flag(row, column, table) for name, column in _COLUMNS.items()}
     frame = volume.frames[number - 1]
     return SliceRecord(
         source=source,
         patient=volume.patient,
         order=frame,
         path=volume.path,
-        label=int(any(subtypes) or not flag(row, _NONE, table)),
-        subtypes=subtypes,
+        labels=hemorrhage_labels(int(any(subtypes.values()) or not flag(row, _NONE, table)), subtypes),
         frame=frame,
         spacing_mm=volume.spacing_mm,
         mask=volume.mask,
@@ -123,3 +134,6 @@ def stored_order(path: Path) -> tuple[tuple[int, ...], float | None]:
     count = int(shape[2])
     spacing = float(np.linalg.norm(affine[:3, 2])) if count > 1 else None
     return tuple(range(count) if axes[2, 1] > 0 else reversed(range(count))), spacing
+
+
+LAYOUTS = (Layout("ct-ich", _read, lambda folder: (folder / TABLE).is_file() or is_series_pack(folder, doubts=False)),)

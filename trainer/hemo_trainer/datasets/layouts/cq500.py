@@ -15,7 +15,9 @@ from typing import Any
 
 from hemo_core.errors import DatasetError, FileMissing
 from hemo_core.scans.scan import ScanRef, decode_row, encode_row
+from hemo_trainer.datasets.hemorrhage import HEMORRHAGE
 from hemo_trainer.datasets.index import Place, in_order, index_dicom, remembered, spacing_of
+from hemo_trainer.datasets.layout import Layout
 from hemo_trainer.datasets.reading import Reading, UnusableFile
 from hemo_trainer.datasets.record import SliceRecord
 from hemo_trainer.datasets.tables import flag, table_rows
@@ -29,7 +31,7 @@ _NUMBER = re.compile(r"CQ500-?CT-?(\d+)", re.IGNORECASE)
 def read_cq500(folder: Path, source: str, cache: Path | None = None) -> Reading:
     """Slices of each exam of the table, labelled as the exam was by two of three readers.
 
-    No slice was read, so none is ``certain``: they count for exam figures only.
+    No slice was read, so none has a label: they count for exam figures only.
 
     Args:
         folder: holds the table, and the exams' folders anywhere below it.
@@ -102,10 +104,18 @@ def _exam_records(
             patient=f"CQ500-CT-{number}",
             order=order,
             path=path,
-            label=bleeds,
-            certain=False,
-            exam_label=bleeds,
+            labels={},
+            exam_labels={HEMORRHAGE: bleeds},
             spacing_mm=spacing,
         )
         for order, path in enumerate(in_order(files, places))
     ]
+
+
+LAYOUTS = (
+    Layout(
+        "cq500",
+        lambda source, _findings, cache: read_cq500(Path(source.path), source.name, cache),
+        lambda folder: (folder / TABLE).is_file(),
+    ),
+)
