@@ -40,40 +40,10 @@ HEATMAP_TEXT: Mapping[str, str] = MappingProxyType(
     }
 )
 
-QUALITY_TEXT: Mapping[str, str] = MappingProxyType(
-    {
-        Quality.MISSING_SLICES: "Slices are missing from the series: a bleed may lie in a gap.",
-        Quality.DUPLICATE_POSITIONS: "Several slices lie at the same position; one of each was used.",
-        Quality.GANTRY_TILT: "The gantry was tilted; the slices were scored as acquired.",
-        Quality.VARIABLE_SPACING: "The distance between slices changes within the series.",
-        Quality.MIXED_KERNELS: "Slices were reconstructed with different kernels.",
-        Quality.WRAPPED_12_BIT: "Stored values had wrapped around at 12 bits and were unwrapped.",
-        Quality.CLIPPED_RANGE: "The stored values do not span the whole Hounsfield range.",
-        Quality.ZERO_PIXELS: "Some slices hold nothing but one value.",
-        Quality.MONOCHROME1: "Stored for inverted display (MONOCHROME1); the score does not depend on that.",
-        Quality.LOSSY_COMPRESSED: "Compressed with loss before it came here; subtle blood may be gone.",
-        Quality.BLOCK_ARTEFACTS: "Compression blocks are visible; the score is not to be relied on.",
-        Quality.ORDER_FROM_NAMES: "The order of the slices was taken from file names.",
-        Quality.UNKNOWN_SPACING: "The distance between slices is not known.",
-        Quality.UNKNOWN_WINDOW: "The picture's window is not known; grey levels are not Hounsfield units.",
-        Quality.NOT_AXIAL: "The slices are not axial; the model was trained on axial slices.",
-        Quality.PARTIAL_COVERAGE: "The slices do not cover a whole head; what lies outside was not looked at.",
-        Quality.POSITIONS_NOT_CREDIBLE: "The positions in the headers are not believed; see the note.",
-        Quality.INVALID_UID: "Identifiers break the DICOM rules; they were kept as they are.",
-        Quality.THIN_SLICES_AVERAGED: "Thin slices were averaged to the model's spacing before scoring.",
-        Quality.IMPLAUSIBLE: "Does not look like a head CT; it was scored on request.",
-        Quality.PHANTOM: "A synthetic phantom, not a patient.",
-        Quality.EXTRA_SLICES_DROPPED: "Slices that do not belong to the series were left out.",
-        Quality.REORIENTED: "The slices were turned or mirrored to stand nose up, the patient's right on the left.",
-        Quality.HEATMAPS_FAILED: "The model's heat maps hardly depend on what it learned (randomisation check failed).",
-        Quality.IMPORTED_MODEL: "Scored by an imported model: no evidence of its accuracy is known.",
-    }
-)
-
 
 def quality_text(code: str) -> str:
     """What a quality code means, in one plain sentence; the code itself if it is not known here."""
-    return QUALITY_TEXT.get(code, code)
+    return Quality(code).text if code in set(Quality) else code
 
 
 def label_text(label: str, finding: str | None = None) -> str:

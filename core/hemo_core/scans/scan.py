@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,33 +24,49 @@ OrderFrom = Literal["position", "affine", "frame", "name", "single"]
 
 
 class Quality(StrEnum):
-    """What a reader of the report should know about the input before trusting the score."""
+    """What a reader of the report should know about the input before trusting the score.
 
-    MISSING_SLICES = "missing_slices"
-    DUPLICATE_POSITIONS = "duplicate_positions"
-    GANTRY_TILT = "gantry_tilt"
-    VARIABLE_SPACING = "variable_spacing"
-    MIXED_KERNELS = "mixed_kernels"
-    WRAPPED_12_BIT = "wrapped_12_bit"
-    CLIPPED_RANGE = "clipped_range"
-    ZERO_PIXELS = "zero_pixels"
-    MONOCHROME1 = "monochrome1"
-    LOSSY_COMPRESSED = "lossy_compressed"
-    BLOCK_ARTEFACTS = "block_artefacts"
-    ORDER_FROM_NAMES = "order_from_names"
-    UNKNOWN_SPACING = "unknown_spacing"
-    UNKNOWN_WINDOW = "unknown_window"
-    NOT_AXIAL = "not_axial"
-    INVALID_UID = "invalid_uid"
-    PARTIAL_COVERAGE = "partial_coverage"
-    POSITIONS_NOT_CREDIBLE = "positions_not_credible"
-    THIN_SLICES_AVERAGED = "thin_slices_averaged"
-    IMPLAUSIBLE = "implausible"
-    PHANTOM = "phantom"
-    EXTRA_SLICES_DROPPED = "extra_slices_dropped"
-    REORIENTED = "reoriented"
-    IMPORTED_MODEL = "imported_model"
-    HEATMAPS_FAILED = "heatmaps_failed_check"
+    Attributes:
+        text: what it means, in one plain sentence; a finding of the reader may say more, see :attr:`Scan.notes`.
+    """
+
+    text: str
+
+    def __new__(cls, code: str, text: str = "") -> Self:
+        """A member that equals its code."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.text = text
+        return member
+
+    MISSING_SLICES = "missing_slices", "Slices are missing from the series: a bleed may lie in a gap."
+    DUPLICATE_POSITIONS = "duplicate_positions", "Several slices lie at the same position; one of each was used."
+    GANTRY_TILT = "gantry_tilt", "The gantry was tilted; the slices were scored as acquired."
+    VARIABLE_SPACING = "variable_spacing", "The distance between slices changes within the series."
+    MIXED_KERNELS = "mixed_kernels", "Slices were reconstructed with different kernels."
+    WRAPPED_12_BIT = "wrapped_12_bit", "Stored values had wrapped around at 12 bits and were unwrapped."
+    CLIPPED_RANGE = "clipped_range", "The stored values do not span the whole Hounsfield range."
+    ZERO_PIXELS = "zero_pixels", "Some slices hold nothing but one value."
+    MONOCHROME1 = "monochrome1", "Stored for inverted display (MONOCHROME1); the score does not depend on that."
+    LOSSY_COMPRESSED = "lossy_compressed", "Compressed with loss before it came here; subtle blood may be gone."
+    BLOCK_ARTEFACTS = "block_artefacts", "Compression blocks are visible; the score is not to be relied on."
+    ORDER_FROM_NAMES = "order_from_names", "The order of the slices was taken from file names."
+    UNKNOWN_SPACING = "unknown_spacing", "The distance between slices is not known."
+    UNKNOWN_WINDOW = "unknown_window", "The picture's window is not known; grey levels are not Hounsfield units."
+    NOT_AXIAL = "not_axial", "The slices are not axial; the model was trained on axial slices."
+    INVALID_UID = "invalid_uid", "Identifiers break the DICOM rules; they were kept as they are."
+    PARTIAL_COVERAGE = "partial_coverage", "The slices do not cover a whole head; what lies outside was not looked at."
+    POSITIONS_NOT_CREDIBLE = "positions_not_credible", "The positions in the headers are not believed; see the note."
+    THIN_SLICES_AVERAGED = "thin_slices_averaged", "Thin slices were averaged to the model's spacing before scoring."
+    IMPLAUSIBLE = "implausible", "Does not look like a head CT; it was scored on request."
+    PHANTOM = "phantom", "A synthetic phantom, not a patient."
+    EXTRA_SLICES_DROPPED = "extra_slices_dropped", "Slices that do not belong to the series were left out."
+    REORIENTED = "reoriented", "The slices were turned or mirrored to stand nose up, the patient's right on the left."
+    IMPORTED_MODEL = "imported_model", "Scored by an imported model: no evidence of its accuracy is known."
+    HEATMAPS_FAILED = (
+        "heatmaps_failed_check",
+        "The model's heat maps hardly depend on what it learned (randomisation check failed).",
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from hemo_core.bundle.findings import standing
 from hemo_core.jobs import JobHeader, layout
 from hemo_core.pages import render
 from hemo_core.scans.scan import Quality
-from hemo_core.wording import OUTCOME_TEXT, QUALITY_TEXT, STATEMENT
+from hemo_core.wording import OUTCOME_TEXT, STATEMENT
 from hemo_worker.outputs.rows import Row
 
 _PROFILE_BARS = 66
@@ -116,7 +116,7 @@ def _data(listing: Listing) -> dict[str, Any]:
         "threshold": listing.threshold or 0,
         "texts": {
             "label": dict(listing.label_texts),
-            "quality": {str(code): text for code, text in QUALITY_TEXT.items()},
+            "quality": {code.value: code.text for code in Quality},
         },
     }
 
