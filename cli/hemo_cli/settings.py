@@ -59,13 +59,14 @@ class Setting:
         """The argument of a command's function: the key, with ``_`` for the dot."""
         return self.key.replace(".", "_")
 
-    def option(self, **changed: Any) -> Callable[[Command], Command]:
+    def option(self, *, required: bool = False, hidden: bool = False, **changed: Any) -> Callable[[Command], Command]:
         """The click option as a decorator.
 
         Args:
-            changed: fields of this record that are different for a command, and ``required`` or ``hidden``.
+            required: nothing happens without it.
+            hidden: in no help.
+            changed: fields of this record that are different for a command.
         """
-        required, hidden = changed.pop("required", False), changed.pop("hidden", False)
         here = replace(self, **changed) if changed else self
         return click.option(
             *here.flags,
@@ -94,20 +95,21 @@ class Setting:
         Raises:
             SettingsError: it cannot be used.
         """
-        if isinstance(raw, list) and not self.several:
-            raise SettingsError(f"{name} takes one value, not a list", path=path)
+        parts = self.parts(raw, name, path)
         try:
-            found = tuple(self.kind.convert(part, None, None) for part in self.parts(raw))
+            found = tuple(self.kind.convert(part, None, None) for part in parts)
         except click.BadParameter as problem:
             hint = did_you_mean(str(raw), self.kind.choices) if isinstance(self.kind, click.Choice) else None
             raise SettingsError(f"{name}: {problem.message}", path=path, hint=hint) from problem
         return found if self.several else found[0]
 
-    def parts(self, raw: str | list[str]) -> list[str]:
-        """The texts in it, one unless it may be raw several times."""
-        if isinstance(raw, list):
-            return raw
-        return list(self.kind.split_envvar_value(raw)) if self.several else [raw]
+    def parts(self, raw: str | list[str], name: str, path: str | None = None) -> list[str]:
+        """The texts in it, one unless it may be given several times. Arguments and error as of :meth:`parse`."""
+        if isinstance(raw, str):
+            return list(self.kind.split_envvar_value(raw)) if self.several else [raw]
+        if not self.several:
+            raise SettingsError(f"{name} takes one value, not a list", path=path)
+        return raw
 
 
 def _unique_roots(_: click.Context, option: click.Parameter, pairs: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
@@ -266,18 +268,18 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     check_variables(variables, SETTINGS)
     file = read_settings_file(variables, folder or Path.cwd(), SETTINGS)
     for key, setting in SETTINGS.items():
-        if setting.on_disk:
-            continue
+        check = setting.parts if setting.on_disk else setting.parse
         if variables.get(setting.variable):
-            setting.parse(variables[setting.variable], setting.variable)
+            check(variables[setting.variable], setting.variable)
         if key in file.values:
-            setting.parse(file.values[key], key, str(file.path))
+            check(file.values[key], key, str(file.path))
     return file
 
 
 def default_map(file: SettingsFile) -> dict[str, str | list[str]]:
     """What click looks for in the file, by parameter."""
-    return {
-        SETTINGS[key].parameter: SETTINGS[key].parts(raw) if SETTINGS[key].several else raw
-        for key, raw in file.values.items()
-    }
+    found: dict[str, str | list[str]] = {}
+    for key, raw in file.values.items():
+        setting = SETTINGS[key]
+        found[setting.parameter] = setting.parts(raw, key) if setting.several else raw
+    return found

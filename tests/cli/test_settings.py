@@ -103,6 +103,7 @@ def test_nonsense_in_the_file_names_the_file(hemo):
         ("[worker]\nbatch = true", "worker.batch: 'True' is not a valid", None),
         ("[worker]\nlease_s = 0", "worker.lease_s: 0.0 is not in the range", None),
         ('device = ["cpu"]', "device takes one value, not a list", None),
+        ('bundle = ["a", "b"]', "bundle takes one value, not a list", None),
         ('roots = ["a"]', "roots: 'a' is not NAME=PATH", None),
         ("devise = 1", "devise is no setting", "did you mean device?"),
     ],

@@ -68,7 +68,8 @@ def bench(
 
     opened = open_bundle(bundle or released_bundle())
     if precisions:
-        _bench_precisions(opened, precisions, device, as_json=as_json)
+        chosen: Device = "cpu" if device == "auto" else device  # as the figures in a bundle were measured
+        _bench_precisions(opened, precisions, chosen, as_json=as_json)
         return
     with tempfile.TemporaryDirectory(prefix="hemo-bench-") as scratch:
         folder = scans or Path(scratch) / "phantoms"

@@ -96,6 +96,9 @@ def submit(
 
     if no_wait and not broker:
         raise UsageError("--no-wait needs a broker that outlives this command", hint="add --broker redis://HOST")
+    for name in ("device", "explainer"):
+        if broker and on_command_line(name):
+            raise UsageError(f"--{name} is chosen by the workers of a broker", hint=f"hemo-batch worker --{name} …")
     drawing = chosen_overlays(overlays, no_explain=no_explain)
     submission = prepare_submission(
         path,
@@ -115,9 +118,6 @@ def submit(
         ),
         priority=cast("Priority", priority),
     )
-    for name in ("device", "explainer"):
-        if broker and on_command_line(name):
-            raise UsageError(f"--{name} is chosen by the workers of a broker", hint=f"hemo-batch worker --{name} …")
     if broker:
         ended = _submit_there(submission, broker, wait=not no_wait, quiet=as_json)
         if ended is None:
