@@ -304,7 +304,7 @@ def test_a_scan_that_is_too_much_for_the_explainer_costs_its_own_row(run, worksh
     model = LoadedModel(Bundle(), CountingEngine(), lambda: Explaining(broken=False))
     report = run(rows(workshop, 1), model=model).ended[0].report
     assert (report.outcome, report.error.code) == ("failed", "scan_error")
-    assert "unforeseen RuntimeError while explaining: out of memory" in report.error.message
+    assert "unforeseen RuntimeError while explaining" in report.error.message
 
 
 def test_a_heat_map_that_is_no_number_costs_the_scans_row(run, workshop):

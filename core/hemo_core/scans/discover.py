@@ -20,7 +20,7 @@ from pathlib import Path
 from hemo_core.errors import NoInput, NoPixels, UsageError
 from hemo_core.scans.choice import REJECTION_CODES, Fired, choose, fired, own_rejection
 from hemo_core.scans.ids import IdRegister, fingerprint_of_all, id_of_digests, id_of_uids
-from hemo_core.scans.readers.dicom_header import pixel_digest
+from hemo_core.scans.readers.dicom_header import pixel_digest, shown_uid
 from hemo_core.scans.readers.safe_open import open_below
 from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Ignored, recognise
 from hemo_core.scans.rules.vocabulary import Rules, load_rules
@@ -224,8 +224,8 @@ class Discovery(Iterator[ScanRef]):
             _common_path(files),
             tuple(files),
             kind,  # type: ignore[arg-type]
-            study_uid=(header.study_uid or None) if header else None,
-            series_uid=(header.series_uid or None) if header else None,
+            study_uid=shown_uid(header.study_uid) if header else None,
+            series_uid=shown_uid(header.series_uid) if header else None,
             duplicate_of=duplicate_of,
             rejection=rejection,
             failure=failure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -25,8 +26,9 @@ def unforeseen(ref: ScanRef, doing: str, problem: Exception) -> ScanError:
             f"the installation is broken, {doing} a scan: {problem}",
             hint="install hemo-batch again; no scan was failed",
         ) from problem
-    _LOG.error("unforeseen failure %s %s", doing, ref.path, exc_info=problem)
-    return ScanError(f"unforeseen {type(problem).__name__} while {doing}: {problem}", path=ref.path)
+    trace = "".join(traceback.format_tb(problem.__traceback__))  # an exception's own text may quote a header
+    _LOG.error("unforeseen %s while %s %s\n%s", type(problem).__name__, doing, ref.path, trace)
+    return ScanError(f"unforeseen {type(problem).__name__} while {doing}", path=ref.path, hint="see the worker's log")
 
 
 def on_device(call: Callable[[], T]) -> T:

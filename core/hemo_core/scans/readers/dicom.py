@@ -12,7 +12,7 @@ from hemo_core.errors import BadGeometry
 from hemo_core.scans.quality import QualityNotes
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_grey import to_grey
-from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse, valid_uid
+from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse, shown_uid, valid_uid
 from hemo_core.scans.readers.dicom_hounsfield import to_hounsfield
 from hemo_core.scans.readers.dicom_pixels import check_pixels, stored_frame
 from hemo_core.scans.readers.safe_open import check_size, read_below
@@ -56,7 +56,7 @@ class _Frame:
 
     @property
     def uid(self) -> str | None:
-        uid = self.header.sop_uid or None
+        uid = shown_uid(self.header.sop_uid)
         return f"{uid}#{self.index + 1}" if uid and self.header.frames > 1 else uid
 
 

@@ -7,9 +7,11 @@ files are grouped, so that two patients are told apart; it is written nowhere.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ _MAX_INFLATED = 1 << 30
 _BLOCK = 1 << 20
 _META_START = 144  # preamble, DICM, and the group length element (0002,0000)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_SHOWN_UID = re.compile(r"[A-Za-z]{0,3}_?[0-9a-f.]*[0-9][0-9a-f.]*(#\d+)?")  # also ID_390dbc246, as a public set has
 _MAX_UID = 64
 _KERNEL_NAMES = ("ConvolutionKernel", "ConvolutionKernelGroup")
 _PLAIN_VRS = frozenset({"CS", "DS", "IS", "LO", "SH", "UI"})  # PS3.5 6.2: backslash-separated, padded
@@ -156,9 +159,8 @@ def parse(stream: BinaryIO, path: str, *, header_only: bool) -> Dataset:
         Truncated, DecodeFailed: the header is cut or damaged.
     """
     import pydicom
-    from pydicom.config import IGNORE, settings
 
-    settings.reading_validation_mode = IGNORE  # identifiers such as ID_12ab are tolerated, with a quality code
+    _tolerant_and_silent()
     head = stream.read(SNIFF_BYTES)
     stream.seek(0)
     if sniff(head) is not Format.DICOM:
@@ -178,6 +180,16 @@ def parse(stream: BinaryIO, path: str, *, header_only: bool) -> Dataset:
     return dataset
 
 
+@lru_cache(maxsize=1)
+def _tolerant_and_silent() -> None:
+    """Have pydicom tolerate identifiers such as ID_12ab, and say nothing: its warnings quote what a header says."""
+    from pydicom.config import IGNORE, settings
+
+    settings.reading_validation_mode = IGNORE
+    warnings.filterwarnings("ignore", module="pydicom")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
 @contextmanager
 def parsing(path: str) -> Iterator[None]:
     """Map what pydicom raises on damaged headers to our errors."""
@@ -186,7 +198,8 @@ def parsing(path: str) -> Iterator[None]:
     except EOFError as error:
         raise Truncated("the file ends inside its header", path=path, hint=COPY_AGAIN) from error
     except PARSE_ERRORS as error:
-        raise DecodeFailed(f"the DICOM header is damaged: {error}", path=path, hint=COPY_AGAIN) from error
+        said = f"the DICOM header is damaged: a value cannot be read ({type(error).__name__})"  # never the value itself
+        raise DecodeFailed(said, path=path, hint=COPY_AGAIN) from error
 
 
 def header_of(dataset: Dataset, path: str, *, has_pixels: bool) -> Header:
@@ -258,6 +271,11 @@ def ends_early(stream: BinaryIO, path: str) -> bool:
 def valid_uid(uid: str) -> bool:
     """Whether a UID follows PS3.5 9.1: dotted numbers without leading zeros, at most 64 characters."""
     return len(uid) <= _MAX_UID and _UID.fullmatch(uid) is not None
+
+
+def shown_uid(uid: str) -> str | None:
+    """An identifier as outputs may show it; None for one that could be a text: people put names everywhere."""
+    return uid if _SHOWN_UID.fullmatch(uid) and len(uid) <= _MAX_UID else None
 
 
 def group_item(groups: Any, sequence: str) -> Dataset | None:
