@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hemo_core.bundle import Bundle, open_bundle, released_bundle
 from hemo_core.errors import HemoError, MissingExtra, RootNotMounted
+from hemo_core.extras import need_scoring
 from hemo_core.inference.gradcam import choose_explainer
 from hemo_core.inference.precision import variant_files
 from hemo_core.jobs import JobStore
@@ -41,7 +42,7 @@ def run_worker(settings: WorkerSettings, *, opener: Callable[..., Any] = read_sc
         0 after an orderly stop; else the exit code of what stopped the worker, 5 for a device that is not there.
 
     Raises:
-        BundleError, BrokerError, SettingsError, RootNotMounted: before anything was started.
+        BundleError, BrokerError, MissingExtra, RootNotMounted: before anything was started.
     """
     configure_logging()
     shared = Shared(settings.ready_fd)
@@ -50,6 +51,7 @@ def run_worker(settings: WorkerSettings, *, opener: Callable[..., Any] = read_sc
         if settings.precision != "auto":
             variant_files(bundle, settings.precision)
         choose_explainer(settings.explainer)
+        need_scoring(settings.explainer)
         _check_roots(settings)
         store = JobStore(settings.broker)
         store.ping()

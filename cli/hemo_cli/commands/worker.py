@@ -19,7 +19,6 @@ from hemo_cli.options import (
     trusted_option,
 )
 from hemo_cli.settings import SETTINGS
-from hemo_core.extras import need_scoring
 from hemo_core.processes import few_threads
 from hemo_worker.settings import WorkerSettings
 
@@ -67,7 +66,6 @@ def worker(
     On SIGTERM, what is in flight is finished. Every root that jobs name must be mounted here:
     --root scans=/mnt/scans --root out=/mnt/reports.
     """
-    need_scoring(explainer)
     few_threads()  # before the libraries that read it are imported
     from hemo_worker.startup import run_worker
 
