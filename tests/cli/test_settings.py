@@ -12,6 +12,7 @@ from hemo_cli import main
 from hemo_cli.failure import Exit
 from hemo_cli.settings import SETTINGS
 from hemo_core.bundle.keys import PublicKey
+from hemo_core.settings import check_variables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 KEY = PublicKey(bytes(range(32))).text
@@ -43,6 +44,18 @@ def test_every_setting_is_documented_with_its_variable():
     documented = re.findall(r"^\| `([\w.]+)` \| `(HEMO_\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
 
     assert documented == [(key, setting.variable) for key, setting in SETTINGS.items()]
+
+
+def test_no_variable_that_the_project_itself_sets_or_reads_is_refused():
+    root = PAGE.parents[1]
+    files = [root / "Makefile", *root.glob("docker/*"), *root.glob("deploy/**/*"), *root.glob(".ci/*")]
+    files += [path for room in ("core", "trainer", "export", "worker") for path in root.glob(f"{room}/**/*.py")]
+    texts = [path.read_text("utf-8") for path in files if path.is_file()]
+
+    names = {name for text in texts for name in re.findall(r"(?<![A-Z_])HEMO_[A-Z][A-Z_]*[A-Z]", text)}
+
+    assert {"HEMO_TF_THREADS", "HEMO_SCANS", "HEMO_TEST_WHEEL"} <= names
+    check_variables(dict.fromkeys(names, "x"), SETTINGS)
 
 
 def test_every_setting_is_an_option_and_no_other_option_takes_its_name():
