@@ -234,6 +234,34 @@ def test_a_source_keeps_the_name_it_is_given_and_no_two_have_one():
         named_sources([other, replace(other, name="again")])
 
 
+def test_one_module_is_all_that_a_new_layout_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from hemo_trainer.datasets import layouts as package
+
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "dummy_layout.py").write_text(
+        "from pathlib import Path\n"
+        "from hemo_trainer.datasets.layout import Layout\n"
+        "from hemo_trainer.datasets.reading import Reading\n"
+        "from hemo_trainer.datasets.record import SliceRecord\n"
+        "def read(source, findings, cache):\n"
+        "    path = Path(source.path) / 'only.png'\n"
+        "    return Reading((SliceRecord(source.name, 'p', 0, path, {findings[0]: 1}),))\n"
+        "LAYOUTS = (Layout('dummy', read, lambda folder: (folder / 'only.png').is_file()),)\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "modules")])
+    package.layouts.cache_clear()
+    try:
+        write_png(QUIET, tmp_path / "ward", [2])[0].rename(tmp_path / "ward" / "only.png")
+        config = tmp_path / "mine.toml"
+        config.write_text('sources = [{layout = "dummy", path = "ward"}]\nfindings = ["mass_effect"]\n')
+        (source,) = load_config(config).sources
+        assert detect_source(tmp_path / "ward") == replace(source, name="")
+        (record,) = read_source(source, findings=("mass_effect",))
+        assert (record.patient_key, record.label) == ("dummy/p", 1)
+    finally:
+        package.layouts.cache_clear()
+
+
 def test_unknown_places_are_refused(tmp_path: Path):
     with pytest.raises(DatasetError, match="in no known layout"):
         detect_source(tmp_path)

@@ -182,8 +182,8 @@ def test_the_check_of_a_folder_counts_reads_and_compares(tmp_path: Path):
     assert (counts["patients"], counts["bleeding_patients"], counts["slices"]) == (3, 2, 3 * SLICES)
     assert counts["positive"] == sum(labels(head(1, "subdural")) + labels(head(2, "subdural")))
     assert [(Path(problem.path).name, problem.code) for problem in report.problems] == [(broken.name, "truncated")]
-    assert any("again.png" in pair and original.name in pair for pair in report.repeated)
-    assert (report.shared, report.leaks, report.ok) == ((), (), False)
+    assert any("again.png" in pair and original.name in pair for pair in report.repeated_pictures)
+    assert (report.shared_pictures, report.leaks, report.ok) == ((), (), False)
     shown = CliRunner().invoke(dataset, ["check", str(tmp_path / "ward")], standalone_mode=False)
     assert shown.return_value == 1
     assert "not usable as it is" in shown.output
@@ -194,7 +194,7 @@ def test_two_sources_of_one_folder_name_are_told_apart(tmp_path: Path):
         write_png(head(0), tmp_path / place / "ward" / "Normal" / "p", [2])
     sources = tuple(DataSource("folder", str(tmp_path / place / "ward")) for place in ("a", "b"))
     report = check_data(sources, SplitConfig(), CONTRACT)
-    assert [counts["source"] for counts in report.sources] == ["folder-ward", "ward"]
+    assert [one.source for one in report.sources] == ["folder-ward", "ward"]
     assert report.groups == (("folder-ward/p", "ward/p"),)
 
 

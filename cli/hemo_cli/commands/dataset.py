@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,7 @@ from hemo_cli.failure import Exit
 from hemo_cli.options import json_option
 
 if TYPE_CHECKING:
-    from hemo_trainer.data.check import DatasetReport
+    from hemo_trainer.data.check import DatasetReport, SourceContents
 
 _COLUMNS = {
     "source": "source",
@@ -43,12 +43,13 @@ def check(path: Path, as_json: bool) -> int:
     picture is read once. Exit code 1 if one is missing or cannot be read, or if a patient or picture would stand on two
     sides of the split.
     """
+    from hemo_core.records import encode
     from hemo_trainer.data.check import check_data, sources_of
 
     with _progress(quiet=as_json) as update:
         report = check_data(*sources_of(path), update)
     if as_json:
-        print_json(report.to_json())
+        print_json({"ok": report.ok, **encode(report)})
     else:
         _show(report)
     return Exit.DONE if report.ok else Exit.SCANS_FAILED
@@ -61,24 +62,29 @@ def _show(report: DatasetReport) -> None:
     for title in _COLUMNS.values():
         table.add_column(title, justify="left" if title == "source" else "right")
     for source in report.sources:
-        table.add_row(*("" if source[name] is None else plain(source[name]) for name in _COLUMNS))
+        table.add_row(*("" if (count := getattr(source, name)) is None else plain(count) for name in _COLUMNS))
     out().print(table)
     for source in report.sources:
-        out().print(f"{plain(source['source'])}: {_further(source)}")
+        out().print(f"{plain(source.source)}: {_further(source)}")
     _list("cannot be used", [f"{problem.path}: {problem.reason}" for problem in report.problems], "red")
     _list("on two sides of the split", report.leaks, "red")
-    _list("pictures that two patients share (kept on one side)", report.shared, "yellow")
-    _list("pictures that a series holds twice", report.repeated, "dim")
-    empty = f"; {report.too_empty} pictures show too little to be compared" if report.too_empty else ""
+    _list("pictures that two patients share (kept on one side)", report.shared_pictures, "yellow")
+    _list("pictures that a series holds twice", report.repeated_pictures, "dim")
+    count = report.too_empty_to_compare
+    empty = f"; {count} pictures show too little to be compared" if count else ""
     out().print(f"[bold]{'usable' if report.ok else 'not usable as it is'}[/]{empty}")
 
 
-def _further(source: dict[str, Any]) -> str:
-    kinds = [f"{name} {counts['positive']}" for name, counts in source["subtypes"].items() if counts["positive"]]
+def _further(source: SourceContents) -> str:
+    kinds = [f"{name} {counts.positive}" for name, counts in source.subtypes.items() if counts.positive]
     parts = [", ".join(kinds) if kinds else "no subtypes"]
-    parts += [f"{source[name]} {name.replace('_', ' ')}" for name in ("with_boxes", "with_mask") if source[name]]
-    if source["published_split"]:
-        sides = ", ".join(f"{side} {count}" for side, count in source["published_split"].items())
+    parts += [
+        f"{count} {name}"
+        for name, count in (("with boxes", source.with_boxes), ("with mask", source.with_mask))
+        if count
+    ]
+    if source.published_split:
+        sides = ", ".join(f"{side} {count}" for side, count in source.published_split.items())
         parts.append(f"slices by published side: {sides}")
     return "; ".join(parts)
 

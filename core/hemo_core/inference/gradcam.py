@@ -73,19 +73,20 @@ class Explainer:
         self._prepare(head, bundle.pooled, str(bundle.path / HEAD))
 
     @classmethod
-    def of_head(cls, head: Any, *, pooled: bool) -> Explainer:
+    def of_head(cls, head: Any, *, pooled: bool, channel: int = 0) -> Explainer:
         """Of a head in memory; weights that change later are followed.
 
         Args:
             head: Keras model, A ``(scans, slices, h, w, K)`` → logits ``(scans, slices, L)``.
             pooled: it is a global average pool and the layer ``sequence``.
+            channel: of the primary finding's logit.
 
         Raises:
             BundleSchema: it should be pooled and has no layer ``sequence``.
         """
         explainer = cls.__new__(cls)
         explainer.kind = "tf"
-        explainer._alone, explainer._channel = False, 0  # noqa: SLF001  (its own class)
+        explainer._alone, explainer._channel = False, channel  # noqa: SLF001  (its own class)
         explainer._prepare(head, pooled, "head")  # noqa: SLF001  (its own class)
         return explainer
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,44 +33,73 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class FindingCounts:
+    """Slices that show a further finding, and slices of which the source does not tell."""
+
+    positive: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContents:
+    """What a source holds; counts are of slices unless they say otherwise.
+
+    Attributes:
+        source: its name.
+        patients: None where they are unknown.
+        bleeding_patients: with a positive exam; None where there are none, or patients are unknown.
+        series: that have several slices.
+        single_slices: without a series.
+        slices: all.
+        positive, negative, uncertain: by their own label.
+        in_exams_read_as_a_whole: which have none of their own.
+        with_boxes, with_mask: in which the finding was drawn.
+        subtypes: what else the labels tell of.
+        published_split: by side.
+    """
+
+    source: str
+    patients: int | None
+    bleeding_patients: int | None
+    series: int
+    single_slices: int
+    slices: int
+    positive: int
+    negative: int
+    uncertain: int
+    in_exams_read_as_a_whole: int
+    with_boxes: int
+    with_mask: int
+    subtypes: dict[str, FindingCounts]
+    published_split: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetReport:
     """What :func:`check_data` found.
 
     Attributes:
-        sources: counts of each source, see :func:`count_source`.
+        sources: what each source holds.
         problems: files that are missing or cannot be read.
         leaks: one sentence for each way in which the split puts one person on two sides.
-        shared: pictures that two patients share; these patients are kept on one side.
-        repeated: pictures that a series holds twice.
+        shared_pictures: pictures that two patients share; these patients are kept on one side.
+        repeated_pictures: pictures that a series holds twice.
         groups: patients that share pictures.
-        too_empty: pictures that show too little to be compared.
+        too_empty_to_compare: pictures that show too little to be compared.
     """
 
-    sources: tuple[dict[str, Any], ...]
+    sources: tuple[SourceContents, ...]
     problems: tuple[UnusableFile, ...] = ()
     leaks: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
-    groups: tuple[tuple[str, ...], ...] = field(default=())
-    too_empty: int = 0
+    shared_pictures: tuple[str, ...] = ()
+    repeated_pictures: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    too_empty_to_compare: int = 0
 
     @property
     def ok(self) -> bool:
         """Whether training could start on all of it."""
         return not (self.problems or self.leaks)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "ok": self.ok,
-            "sources": list(self.sources),
-            "problems": [problem.to_json() for problem in self.problems],
-            "leaks": list(self.leaks),
-            "shared_pictures": list(self.shared),
-            "repeated_pictures": list(self.repeated),
-            "groups": [list(group) for group in self.groups],
-            "too_empty_to_compare": self.too_empty,
-        }
 
 
 def check_data(
@@ -110,33 +138,33 @@ def check_data(
     )
 
 
-def count_source(records: Sequence[SliceRecord], source: str) -> dict[str, Any]:
-    """How many patients, exams and slices of each kind, JSON-ready. ``None`` patients: they are unknown."""
+def count_source(records: Sequence[SliceRecord], source: str) -> SourceContents:
+    """What a source holds, of the records of all sources."""
     mine = [record for record in records if record.source == source]
     series = by_series(mine)
     known = {record.patient for record in mine if not record.single}
-    return {
-        "source": source,
-        "patients": len(known) or None,
-        "bleeding_patients": len({one[0].patient for one in series if exam_label(one) and not one[0].single}) or None,
-        "series": sum(not one[0].single for one in series),
-        "single_slices": sum(record.single for record in mine),
-        "slices": len(mine),
-        "positive": sum(record.label == 1 for record in mine),
-        "negative": sum(record.label == 0 for record in mine),
-        "uncertain": sum(record.label is None and record.exam_label is None for record in mine),
-        "in_exams_read_as_a_whole": sum(record.exam_label is not None for record in mine),
-        "with_boxes": sum(bool(record.boxes) for record in mine),
-        "with_mask": sum(record.mask is not None for record in mine),
-        "subtypes": {
-            name: {
-                "positive": sum(record.labels.get(name) == 1 for record in mine),
-                "unknown": sum(record.labels.get(name) is None for record in mine),
-            }
+    return SourceContents(
+        source,
+        patients=len(known) or None,
+        bleeding_patients=len({one[0].patient for one in series if exam_label(one) and not one[0].single}) or None,
+        series=sum(not one[0].single for one in series),
+        single_slices=sum(record.single for record in mine),
+        slices=len(mine),
+        positive=sum(record.label == 1 for record in mine),
+        negative=sum(record.label == 0 for record in mine),
+        uncertain=sum(record.label is None and record.exam_label is None for record in mine),
+        in_exams_read_as_a_whole=sum(record.exam_label is not None for record in mine),
+        with_boxes=sum(bool(record.boxes) for record in mine),
+        with_mask=sum(record.mask is not None for record in mine),
+        subtypes={
+            name: FindingCounts(
+                sum(record.labels.get(name) == 1 for record in mine),
+                sum(record.labels.get(name) is None for record in mine),
+            )
             for name in other_findings(records)
         },
-        "published_split": dict(Counter(record.split for record in mine if record.split)),
-    }
+        published_split=dict(Counter(record.split for record in mine if record.split)),
+    )
 
 
 def _hashed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from hemo_core.errors import DatasetError, HemoError
 from hemo_trainer.datasets.record import SliceRecord
@@ -29,10 +29,6 @@ class UnusableFile:
     def of(cls, error: HemoError, path: str) -> UnusableFile:
         """From an expected failure."""
         return cls(path, error.code, error.message)
-
-    def to_json(self) -> dict[str, str]:
-        """JSON-ready form."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def plot_forgetting(models: KerasModels, contract: InputContract, path: Path, se
     """
     pixels, chosen = example_phantom(contract)
     cascade = Cascade(models)
-    explainer = Explainer.of_head(cascade.head, pooled=models.pooled)
+    explainer = Explainer.of_head(cascade.head, pooled=models.pooled, channel=models.channel)
     maps = [("trained", explainer.heatmaps(keras_features(cascade.cnn, to_input(pixels)), [chosen])[0])]
     for stage in cascade.forget(seed):
         features = keras_features(cascade.cnn, to_input(pixels))

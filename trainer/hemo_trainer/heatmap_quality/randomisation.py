@@ -106,7 +106,8 @@ def check_randomisation(
         seeds: of the re-initialisation.
     """
     cascade = Cascade(models)
-    bench = _Bench(cascade, Explainer.of_head(cascade.head, pooled=models.pooled), slices, pixels_of)
+    explainer = Explainer.of_head(cascade.head, pooled=models.pooled, channel=models.channel)
+    bench = _Bench(cascade, explainer, slices, pixels_of)
     features = bench.features()
     before = bench.maps(features)
     patients = [item.record.patient_key for item in slices]

@@ -28,11 +28,13 @@ class KerasModels:
         cnn: ``(n, H, W, C)`` → A ``(n, h, w, K)``.
         head: A ``(scans, slices, h, w, K)`` → logits ``(scans, slices, L)``.
         pooled: the head is a global average pool and the layer ``sequence``.
+        channel: of the primary finding's logit, from 0.
     """
 
     cnn: Any
     head: Any
     pooled: bool
+    channel: int = 0
 
 
 class Subject(Protocol):
@@ -42,7 +44,7 @@ class Subject(Protocol):
         """``(n, H, W, C)`` → feature maps and embeddings, for any n."""
 
     def logits(self, embeddings: Float) -> Float:
-        """Embeddings ``(scans, t, E)`` of scans of one length → logits ``(scans, t)`` of the first label."""
+        """Embeddings ``(scans, t, E)`` of scans of one length → logits ``(scans, t)`` of the primary finding."""
 
     def heatmaps(self, features: Float, slices: Sequence[int]) -> Float:
         """Feature maps of ALL slices of one scan, and which to explain → maps ``(p, h, w)``, peak 1 or all 0."""
@@ -75,7 +77,7 @@ class BundleSubject:
     def logits(self, embeddings: Float) -> Float:
         """Through ``sequence.onnx``."""
         lengths = np.full(len(embeddings), embeddings.shape[1], np.int32)
-        return self._engine.sequences(embeddings, lengths)[..., 0]
+        return self._engine.sequences(embeddings, lengths)[..., self._bundle.scoring.channel]
 
     def heatmaps(self, features: Float, slices: Sequence[int]) -> Float:
         """As the worker's."""
@@ -85,7 +87,8 @@ class BundleSubject:
         """Out of ``model.keras``, loaded in safe mode. Raises BundleSchema if it is built in another way."""
         model = load_keras(self._bundle.path / MODEL, threads=self._threads)
         try:
-            return KerasModels(model.get_layer("per_slice").layer, model.get_layer("head"), self._bundle.pooled)
+            cnn, head = model.get_layer("per_slice").layer, model.get_layer("head")
+            return KerasModels(cnn, head, self._bundle.pooled, self._bundle.scoring.channel)
         except (ValueError, AttributeError) as error:
             where = str(self._bundle.path / MODEL)
             raise BundleSchema("holds no layers per_slice and head to take apart", path=where) from error
