@@ -93,7 +93,7 @@ def test_another_finding_is_trained_exported_scored_and_reported_without_touchin
     prepared = prepare(scan, bundle.input)
     engine = Engine(bundle, device="cpu")
     score = score_scan(engine.sequence(engine.cnn(to_input(prepared.pixels)).embeddings), bundle.scoring)
-    report = scored_report(ref, scan, prepared, score, bundle, [], engine=EngineFacts("CPUExecutionProvider"))
+    report = scored_report(ref, scan, prepared, score, bundle, engine=EngineFacts("CPUExecutionProvider"))
     written = dump_report(report)
     again = load_report(written)
     assert again.label in {"mass_effect", "review", "no_finding"}
