@@ -90,7 +90,7 @@ def test_a_run_leaves_everything_a_person_and_the_exporter_need(run: Path):
         assert (run / name).stat().st_size > 0, name
     manifest = json.loads((run / "run.json").read_text())
     assert manifest["input"]["height"] == 48
-    assert 0 < manifest["scoring"]["threshold"] < 1
+    assert 0 < manifest["scoring"]["findings"][0]["threshold"] < 1
     assert len(manifest["data"]["fingerprint"]) == len(manifest["data"]["split_hash"]) == 64
     trained_on, (fitted, *_) = manifest["data"]["trained_on"], manifest["data"]["sources"]
     assert (fitted["side"], trained_on["patients"]["count"]) == ("train", fitted["patients"])
