@@ -33,12 +33,12 @@ def export_page(bundle: Bundle) -> bytes:
 
 def _asked_about(data: Mapping[str, Any], finding: str) -> str:
     """What the models were asked about, and what follows from it."""
-    told = (
+    asked = (
         f"{data['scans']} {data['origin']} with {data['slices']} slices ({data['positive_scans']} scans and "
         f"{data['positive_slices']} slices show {finding})."
     )
     if data["origin"] == "phantoms":
-        return f"{told} Phantoms show whether two graphs agree; they say nothing about patients."
+        return f"{asked} Phantoms show whether two graphs agree; they say nothing about patients."
     if data["scored_before"]:
-        return f"{told} The model was fitted on them too, so only differences between graphs are given."
-    return told
+        return f"{asked} The model was fitted on them too, so only differences between graphs are given."
+    return asked

@@ -71,9 +71,9 @@ def release_variants(
         ours = replace(context, bundle=bundle, reference=context.subject)
         judged = {name: _judge(replace(ours, precision=name), listener) for name in made}
         for precision, results in judged.items():
-            told = in_words(failures(results))
+            reason = in_words(failures(results))
             entry = entries[precision]
-            entries[precision] = replace(entry, released=not told, reason=told, gates=recorded(results))
+            entries[precision] = replace(entry, released=not reason, reason=reason, gates=recorded(results))
         if any(failures(results) for results in judged.values()):
             keep_failure(failed, folder, judged)
     for name, entry in entries.items():
@@ -100,10 +100,10 @@ def recorded(results: Results) -> dict[str, Any]:
 
 def in_words(results: Results) -> str:
     """One line; gates with one and the same failing are named together."""
-    told: dict[str, list[str]] = {}
+    gates: dict[str, list[str]] = {}
     for result in results:
-        told.setdefault(result.in_words(), []).append(result.name)
-    return "; ".join(f"{', '.join(names)}: {words}" for words, names in told.items())
+        gates.setdefault(result.in_words(), []).append(result.name)
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in gates.items())
 
 
 def _judge(context: GateContext, listener: Listener) -> Results:

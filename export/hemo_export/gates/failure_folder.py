@@ -57,8 +57,10 @@ def keep_failure(folder: Path, built: Path, results: Mapping[Precision, Sequence
     shutil.copytree(built, folder)
     (folder / MANIFEST).rename(folder / UNSEALED)
     (folder / ".gitignore").write_text("*\n", "utf-8")
-    told = {precision: {each.name: each.to_json() for each in found} for precision, found in results.items()}
-    (folder / RESULTS).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    found_by_precision = {
+        precision: {each.name: each.to_json() for each in found} for precision, found in results.items()
+    }
+    (folder / RESULTS).write_text(json.dumps(found_by_precision, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return tuple(
         _write(folder, precision, each.name, each.reproduce)
         for precision, found in results.items()
