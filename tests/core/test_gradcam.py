@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hemo_core.bundle import open_bundle
+from hemo_core.bundle import Bundle, open_bundle
 from hemo_core.bundle.keras import load_keras, quiet_tensorflow
 from hemo_core.inference import gradcam
 from hemo_core.inference.gradcam import Explainer, make_explainer, normalised
@@ -59,7 +60,7 @@ def flat_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = {"height": 32, "width": 32, "windows": [window], "crop_margin": 0.04, "slice_spacing_mm": 5.0}
     content = {"name": "flat", "input": inputs, "scoring": scoring, "metrics": {}, "data": {}, "seed": 3}
     (run / "run.json").write_text(json.dumps({**content, "git_commit": "0" * 40, "licence": "CC0-1.0"}), "utf-8")
-    return export_run(run, run / "out", version="0.0.1").path
+    return export_run(run, run / "out", version="0.0.1", measure=False).path
 
 
 @pytest.fixture(scope="module", params=["tf", "onnx"])
@@ -72,14 +73,24 @@ def flat(flat_bundle: Path, request: pytest.FixtureRequest) -> Explainer:
     return make_explainer(open_bundle(flat_bundle), request.param)
 
 
+def seven_slices(bundle: Bundle) -> np.ndarray:
+    return pictures(np.random.default_rng(5), 7, (bundle.input.height, bundle.input.width, bundle.input.channels))
+
+
+@cache
+def by_the_book(folder: Path, label: int, chosen: tuple[int, ...]) -> np.ndarray:
+    """Grad-CAM through the whole Keras model."""
+    model = split_model(load_keras(folder / "model.keras"))
+    return full_gradcam(model, seven_slices(open_bundle(folder)), chosen, label)
+
+
 def compare(explainer: Explainer, folder: Path, label: int) -> np.ndarray:
     """Both ways on seven slices of which five are explained; returns the maps."""
     bundle = open_bundle(folder)
-    shape = (bundle.input.height, bundle.input.width, bundle.input.channels)
-    slices = pictures(np.random.default_rng(5), 7, shape)
+    slices = seven_slices(bundle)
     chosen = [6, 0, 3, 1, 4]
     found = explainer.heatmaps(Engine(bundle, device="cpu").cnn(slices).features, chosen, label)
-    whole = full_gradcam(split_model(load_keras(bundle.path / "model.keras")), slices, chosen, label)
+    whole = by_the_book(folder, label, tuple(chosen))
     assert found.shape == whole.shape
     assert np.abs(found - whole).max() < 1e-4
     return found

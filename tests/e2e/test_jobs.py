@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,13 +27,12 @@ from hemo_core.scans.discover import discover
 from hemo_worker.local import LocalWorker, local_session
 
 pytestmark = pytest.mark.slow
-PORT = 47613
 
 
 @pytest.fixture(scope="module")
 def worker(site: Site) -> Iterator[LocalWorker]:
     """A worker that several tests share."""
-    with site.worker(f"--metrics-port={PORT}") as worker:
+    with site.worker(f"--metrics-port={port()}") as worker:
         worker.wait_ready()
         yield worker
 
@@ -52,13 +53,20 @@ def undisturbed(site: Site, worker: LocalWorker, crowd: str) -> dict[str, bytes]
     return site.reports("calm")
 
 
+@cache
+def port() -> int:
+    """One that is free, where the worker serves its metrics."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return held.getsockname()[1]
+
+
 def outcomes(site: Site, job: str) -> Counter[str]:
     reports = [load_report(data) for name, data in site.reports(job).items() if name.endswith(".json")]
     return Counter(report.error.code if report.error else report.outcome for report in reports)
 
 
 def metric(name: str) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port()}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
