@@ -2,7 +2,7 @@
 # Needs Python 3.11 to 3.13 with venv and pip; nothing else is installed outside this folder.
 
 PYTHON ?= python3
-PIP_FLAGS := --disable-pip-version-check --no-input --no-compile
+PIP_FLAGS := --disable-pip-version-check --no-input
 EXTRAS_dev := --extra train --extra export --extra worker --extra local --extra dev
 EXTRAS_demo := --extra worker --extra local
 EXTRAS_worker := --extra worker
@@ -63,7 +63,8 @@ wheel: .venv-test/installed
 
 .venv-test/installed: requirements/dev.txt | python-version
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/python -m pip install $(PIP_FLAGS) --quiet --require-hashes -r requirements/dev.txt
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) --quiet --no-compile --require-hashes -r requirements/dev.txt
+	-.venv-test/bin/python -m compileall -qq -j 0 .venv-test/lib  # on all cores; some files are for other Pythons
 	touch $@
 
 .venv-base/installed: requirements/base.txt | python-version
