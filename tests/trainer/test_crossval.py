@@ -243,7 +243,7 @@ def test_the_leakage_study_scores_the_same_slices_under_both_splits(config: Path
     from hemo_trainer.runs.leakage import BY_PATIENT, BY_SLICE, study
 
     out = config.parent / "leakage"
-    found = study(config, out, cache=config.parent / "cache", folds=2)
+    found = study(config, out, cache=config.parent / "cache")
     assert set(found) == {BY_SLICE, BY_PATIENT}
     counts = [{name: one[name] for name in ("slices", "positive", "patients")} for one in found.values()]
     assert counts[0] == counts[1]
