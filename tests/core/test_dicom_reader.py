@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import pydicom.data
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from slices import SPEC, head, read, slice_dataset, volume_of, write_series, write_slice
 
 from hemo_core.errors import (
     BadGeometry,
+    CodecMissing,
     DecodeFailed,
     Implausible,
     NonFinite,
@@ -349,3 +352,135 @@ def test_what_was_stored_for_inverted_display_is_turned_back_only_where_it_is_gr
     grey = read(tmp_path, *series)
     assert grey.units == "grey8"
     assert grey.notes["monochrome1"] == "Stored for inverted display (MONOCHROME1); it was turned back."
+
+
+def test_pixels_that_are_not_square_are_made_square_before_anything_is_turned(tmp_path, phantom):
+    hu = phantom.hu[4]
+    plain = volume_of(read(tmp_path, write_slice(tmp_path / "plain", hu)))[0]
+    for name, plane, spacing in (("rows", hu[::2], [1.0, 0.5]), ("columns", hu[:, ::2], [0.5, 1.0])):
+        scan = read(tmp_path, write_slice(tmp_path / name, plane, PixelSpacing=spacing))
+        assert scan.slices[0].pixels.shape == plain.shape
+        assert scan.geometry.pixel_spacing_mm == (0.5, 0.5)
+        assert "resampled_pixels" in scan.quality
+        assert np.median(np.abs(volume_of(scan)[0] - plain)) < 20
+    turned = write_slice(
+        tmp_path / "turned", hu[::2].T, PixelSpacing=[0.5, 1.0], ImageOrientationPatient=[0, 1, 0, 1, 0, 0]
+    )
+    assert read(tmp_path, turned).slices[0].pixels.shape == plain.shape
+    ratio = write_slice(tmp_path / "ratio", hu[::2], PixelSpacing=None, PixelAspectRatio=[2, 1])
+    assert read(tmp_path, ratio).slices[0].pixels.shape == plain.shape
+    with pytest.raises(BadGeometry, match="not those of an axial slice"):
+        read(tmp_path, write_slice(tmp_path / "wrong", hu, PixelSpacing=[0.5, 5.0]))
+
+
+def test_more_pixels_than_the_header_counts_are_refused_but_padding_is_not(tmp_path, phantom):
+    pixels = phantom.hu.astype("<i2").tobytes()
+    half = write_slice(tmp_path / "half", phantom.hu[0], NumberOfFrames=len(phantom.hu) // 2, PixelData=pixels)
+    with pytest.raises(BadGeometry, match="4 frames of 96 x 96, but there are pixels for 8"):
+        read(tmp_path, half)
+    rows = write_slice(tmp_path / "rows", phantom.hu[4], Rows=48)
+    with pytest.raises(BadGeometry, match="pixels for 2"):
+        read(tmp_path, rows)
+    one = phantom.hu[4].astype("<i2").tobytes()
+    padded = write_slice(tmp_path / "padded", phantom.hu[4], PixelData=one + bytes(len(one)))
+    np.testing.assert_array_equal(volume_of(read(tmp_path, padded))[0], floor(phantom.hu[4]))
+
+
+def test_compressed_frames_that_the_header_does_not_count_are_refused(tmp_path, phantom):
+    options = DicomOptions(multiframe=True, syntax="rle")
+    file = write_dicom(phantom, tmp_path, options)[0]
+    dataset = pydicom.dcmread(file)
+    dataset.NumberOfFrames = 4
+    dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[:4]
+    dataset.save_as(file)
+    with pytest.raises(BadGeometry, match="4 frames"):
+        read(tmp_path, file)
+
+
+@pytest.mark.parametrize("change", [-2, 1])
+def test_an_enhanced_object_describes_each_of_its_frames(tmp_path, phantom, change):
+    file = write_dicom(phantom, tmp_path, DicomOptions(multiframe=True))[0]
+    dataset = pydicom.dcmread(file)
+    groups = list(dataset.PerFrameFunctionalGroupsSequence)
+    dataset.PerFrameFunctionalGroupsSequence = groups[:change] if change < 0 else [*groups, groups[0]]
+    dataset.save_as(file)
+    with pytest.raises(BadGeometry, match=f"8 frames and describes {8 + change}"):
+        read(tmp_path, file)
+
+
+def test_missing_or_wrong_rescale_is_named_as_the_cause(tmp_path, phantom):
+    hu = np.maximum(phantom.hu[4], -1024)
+    cases = {
+        "offset": ({"PixelData": (hu + 1024).astype("<i2").tobytes()}, "Hounsfield units plus 1024"),
+        "unsigned": ({"PixelRepresentation": 0}, "signed ones that the header calls unsigned"),
+        "window": (
+            {"PixelData": np.clip((hu + 20.0) * 2.125, 0, 255).astype("<i2").tobytes()},
+            "grey levels of a display window",
+        ),
+    }
+    for name, (tags, cause) in cases.items():
+        with pytest.raises(Implausible, match=cause):
+            read(tmp_path, write_slice(tmp_path / name, hu, **tags))
+
+
+def test_a_bare_big_endian_object_is_read_in_its_byte_order(tmp_path, phantom):
+    dataset = slice_dataset(phantom.hu[4])
+    dataset.PixelData = phantom.hu[4].astype(">i2").tobytes()
+    del dataset.file_meta
+    pydicom.dcmwrite(tmp_path / "bare", dataset, implicit_vr=False, little_endian=False, enforce_file_format=False)
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "bare"))[0], floor(phantom.hu[4]))
+
+
+def test_positions_that_cannot_be_read_are_coded_where_the_slice_location_orders(tmp_path, phantom):
+    files = []
+    for index, plane in enumerate(phantom.hu):
+        dataset = slice_dataset(plane, SliceLocation=5.0 * index, InstanceNumber=20 - index, SeriesInstanceUID="1.2.3")
+        del dataset.ImagePositionPatient
+        dataset.add_new("ImagePositionPatient", "LO", ["-10,5", "-10,5", f"{5.0 * index}".replace(".", ",")])
+        dataset.save_as(tmp_path / f"{index}", enforce_file_format=True)
+        files.append(tmp_path / f"{index}")
+    scan = read(tmp_path, *files)
+    assert "positions_not_credible" in scan.quality
+    np.testing.assert_array_equal(volume_of(scan), floor(phantom.hu))
+
+
+def test_a_slice_without_orientation_is_coded(tmp_path, phantom):
+    assert (
+        "unknown_orientation"
+        in read(tmp_path, write_slice(tmp_path / "a", phantom.hu[4], ImageOrientationPatient=None)).quality
+    )
+    assert "unknown_orientation" not in read(tmp_path, write_slice(tmp_path / "b", phantom.hu[4])).quality
+
+
+def test_twelve_bit_jpeg_names_the_codec_that_is_missing(tmp_path):
+    path = pydicom.data.get_testdata_file("JPGExtended.dcm", download=False)
+    (tmp_path / "a.dcm").write_bytes(Path(path).read_bytes())
+    with pytest.raises(CodecMissing, match="12 bits") as caught:
+        read(tmp_path, "a.dcm")
+    assert "pylibjpeg-libjpeg" in (caught.value.hint or "")
+
+
+def test_a_series_in_gzip_is_the_series(tmp_path, phantom):
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    packed.mkdir()
+    for file in write_series(plain, phantom.hu):
+        (packed / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    one, other = (next(iter(discover(folder))) for folder in (plain, packed))
+    assert one.scan_id == other.scan_id
+    np.testing.assert_array_equal(volume_of(read_scan(one, plain)), volume_of(read_scan(other, packed)))
+    twice = [ref for ref in discover(tmp_path) if ref.duplicate_of]
+    assert [ref.duplicate_of for ref in twice] == [one.scan_id]
+
+
+def test_every_archive_gets_a_row_and_compressed_text_does_not(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    (tmp_path / "a.tar").write_bytes(bytes(257) + b"ustar\x0000" + bytes(300))
+    (tmp_path / "a.tgz").write_bytes(gzip.compress((tmp_path / "a.tar").read_bytes()))
+    (tmp_path / "a.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(b"a,b\n" * 99))
+    (tmp_path / "slides.pptx").write_bytes(b"PK\x03\x04" + bytes(100))
+    found = discover(tmp_path)
+    rows = {ref.path: ref.failure for ref in found}
+    assert sorted(rows) == ["a.tar", "a.tgz", "a.zip", "a.zst"]
+    assert {failure.code for failure in rows.values() if failure} == {"unknown_format"}
+    assert sorted(path for path, _ in found.ignored) == ["slides.pptx", "table.csv.gz"]

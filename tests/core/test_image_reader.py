@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 from contextlib import suppress
@@ -44,12 +45,125 @@ def test_equal_channels_and_full_opacity_are_the_same_picture(tmp_path, grey, mo
     np.testing.assert_array_equal(volume_of(read(tmp_path, "a.png", kind="image"))[0], grey)
 
 
-def test_a_jpeg_is_read_and_its_rotation_tag_ignored(tmp_path, grey):
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_orientation_tag_says(tmp_path, grey, orientation, suffix):
+    stored = _STORED[orientation](grey)
     exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(grey).convert("RGB").save(tmp_path / "a.jpg", quality=95, exif=exif)
-    read_back = volume_of(read(tmp_path, "a.jpg", kind="image"))[0].astype(int)
-    assert np.abs(read_back - grey).mean() < 3
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / f"a.{suffix}", quality=95, exif=exif)
+    scan = read(tmp_path, f"a.{suffix}", kind="image")
+    assert np.abs(volume_of(scan)[0].astype(int) - grey).mean() < 3
+    assert ("reoriented" in scan.quality) == (orientation > 1)
+
+
+_STORED = {  # EXIF 2.32, 4.6.4: what row 0 and column 0 of the stored picture show
+    1: lambda grey: grey,
+    2: np.fliplr,
+    3: lambda grey: np.rot90(grey, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda grey: np.rot90(grey, 1),
+    7: lambda grey: np.rot90(grey, 2).T,
+    8: lambda grey: np.rot90(grey, 3),
+}
+
+
+@pytest.mark.parametrize("offset", [1000, 1024, 8192, 32768])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_shifted_hounsfield_units_are_read_as_hounsfield_units(tmp_path, phantom, offset, suffix):
+    hu = np.clip(phantom.hu[3].astype(np.int32), -1000, 3071)
+    Image.fromarray((hu + offset).astype(np.uint16)).save(tmp_path / f"a.{suffix}")
+    scan = read(tmp_path, f"a.{suffix}", kind="image")
+    assert scan.units == "hu"
+    np.testing.assert_array_equal(volume_of(scan)[0], hu)
+    assert str(offset) in scan.notes["shifted_hounsfield"]
+
+
+def test_deep_values_that_are_neither_hounsfield_units_nor_a_window_are_refused(tmp_path, phantom):
+    raw = (phantom.hu[3].astype(np.int32) + 5000).astype(np.uint16)
+    raw[60:64, 60:64] = 9000  # metal that saturates is no window either
+    Image.fromarray(raw).save(tmp_path / "raw.png")
+    with pytest.raises(Implausible, match="neither Hounsfield units nor a display window"):
+        read(tmp_path, "raw.png", kind="image")
+    scan = read(tmp_path, "raw.png", kind="image", allow_implausible=True)
+    assert {"implausible", "unknown_window"} <= set(scan.quality)
+
+
+def test_a_window_in_twelve_bits_is_stretched(tmp_path, phantom, grey):
+    deep = np.clip((phantom.hu[3].astype(np.float32) + 20) * (4095 / 120), 0, 4095)
+    Image.fromarray(deep.astype(np.uint16)).save(tmp_path / "a.png")
+    scan = read(tmp_path, "a.png", kind="image")
+    assert scan.units == "grey8"
+    assert np.abs(volume_of(scan)[0].astype(int) - grey).max() <= 1
+
+
+def test_pictures_of_a_folder_are_stretched_alike(tmp_path, phantom):
+    """A slice above the skull would be stretched over its noise, if it were judged alone."""
+    deep = np.clip((phantom.hu.astype(np.float32) + 20) * (4095 / 120), 0, 4095).astype(np.uint16)
+    deep[5] //= 4
+    for number, plane in enumerate(deep):
+        Image.fromarray(plane).save(tmp_path / f"{number}.png")
+    scan = read(tmp_path, *(f"{number}.png" for number in range(6)), kind="image")
+    assert volume_of(scan)[5].max() == 64
+
+
+def test_sixteen_bits_with_alpha_are_refused_because_half_would_be_dropped(tmp_path, grey):
+    Image.fromarray(grey).convert("LA").save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[24] = 16
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(UnknownFormat, match="16 bits with colour or alpha"):
+        read(tmp_path, "a.png", kind="image")
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_preview_page_is_no_slice(tmp_path, phantom, tagged):
+    pages = [Image.fromarray(plane.astype(np.float32)) for plane in phantom.hu]
+    if tagged:  # NewSubfileType 1, of the size of the slices
+        pages[-1].encoderinfo = {"tiffinfo": {254: 1}}
+    else:
+        pages[-1] = pages[-1].resize((64, 64))
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    scan = read(tmp_path, "a.tif", kind="image")
+    np.testing.assert_array_equal(volume_of(scan), phantom.hu[:-1])
+    assert "extra_slices_dropped" in scan.quality
+
+
+def test_white_is_zero_in_sixteen_bits_is_turned_back(tmp_path, grey):
+    deep = grey.astype(np.uint16) * 257
+    Image.fromarray(65535 - deep).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "a.tif", kind="image"))[0], grey)
+
+
+def test_inverted_grey_levels_are_named_as_the_cause(tmp_path, grey):
+    Image.fromarray(255 - grey).save(tmp_path / "a.png")
+    with pytest.raises(Implausible, match="inverted"):
+        read(tmp_path, "a.png", kind="image")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_picture_of_unequal_resolution_is_made_square(tmp_path, grey, suffix):
+    Image.fromarray(grey[::2]).save(tmp_path / f"a.{suffix}", dpi=(200, 100), quality=95)
+    scan = read(tmp_path, f"a.{suffix}", kind="image")
+    assert volume_of(scan)[0].shape == grey.shape
+    assert np.abs(volume_of(scan)[0].astype(int) - grey).mean() < 8
+    assert "resampled_pixels" in scan.quality
+
+
+def test_a_picture_inside_gzip_is_read_and_a_bomb_is_not(tmp_path, grey, monkeypatch):
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    packed = gzip.compress((tmp_path / "a.png").read_bytes())
+    (tmp_path / "a.png.gz").write_bytes(packed)
+    np.testing.assert_array_equal(volume_of(read(tmp_path, "a.png.gz", kind="image"))[0], grey)
+    (tmp_path / "cut.gz").write_bytes(packed[:-100])
+    with pytest.raises(Truncated):
+        read(tmp_path, "cut.gz", kind="image")
+    monkeypatch.setattr("hemo_core.scans.readers.unpack.MAX_UNPACKED", 1 << 20)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(3 << 20)))
+    with pytest.raises(TooLarge):
+        read(tmp_path, "bomb.gz", kind="image")
 
 
 def test_sixteen_bits_are_stretched_and_said_to_be(tmp_path, grey):

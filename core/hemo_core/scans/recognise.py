@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
@@ -11,7 +12,8 @@ from hemo_core.errors import FileUnreadable, RootNotMounted, ScanError, UnknownF
 from hemo_core.scans.ids import digest_of, fingerprint_of, id_of_path
 from hemo_core.scans.readers.dicom_header import Header, read_dicom_header
 from hemo_core.scans.readers.safe_open import open_below
-from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
+from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff, sniff_packed
+from hemo_core.scans.readers.unpack import GZIP, unpacked
 from hemo_core.scans.scan import Cause, SourceKind
 from hemo_core.scans.walk import Entry, EntryKind
 
@@ -36,7 +38,7 @@ _NO_IMAGE_ROOTS = (
 )
 _SCAN_NAME = re.compile(r"\.(dcm|dicom|ima|nii|nii\.gz|png|jpe?g|tiff?)$", re.IGNORECASE)
 _NO_SCAN_NAME = re.compile(
-    r"\.(csv|tsv|txt|json|jsonl|xml|html?|md|rst|pdf|rtf|docx?|xlsx?|ods|odt|log|ini|cfg|toml|ya?ml|py|ipynb|m|r|sh|bat"
+    r"\.(csv|tsv|txt|json|jsonl|xml|html?|md|rst|pdf|rtf|docx?|xlsx?|ods|odt|pptx?|npz|jar|whl|epub|log|ini|cfg|toml|ya?ml|py|ipynb|m|r|sh|bat"
     r"|sha\d*|md5|bval|bvec|gif|svg|bmp|db|lock|sqlite|exe|dll)$",
     re.IGNORECASE,
 )
@@ -126,10 +128,7 @@ def _plainly_none(entry: Entry, found: Format | None = None) -> Ignored | None:
     return None
 
 
-_NO_SCANS = {
-    Format.TEXT: "a text file",
-    Format.ARCHIVE: "an archive; unpack it to have its scans read",
-}
+_NO_SCANS = {Format.TEXT: "a text file"}
 _NO_FILE = {
     EntryKind.LINK: "a symbolic link; links are not followed, so that nothing outside the input folder is read",
     EntryKind.SPECIAL: "neither a file nor a folder (device, socket or pipe)",
@@ -145,6 +144,8 @@ def _by_content(stream: BinaryIO, entry: Entry) -> Found:
         return _dicom(stream, entry)
     if found is Format.NIFTI:
         return FoundFile(entry.path, "nifti", digest_of(stream), fingerprint_of(stream))
+    if found is Format.ARCHIVE and head.startswith(GZIP):
+        return _by_packed_content(stream, entry)
     if found in PICTURES:
         return FoundFile(entry.path, "image", digest_of(stream), fingerprint_of(stream))
     if (none := _plainly_none(entry, found)) is not None:
@@ -153,9 +154,23 @@ def _by_content(stream: BinaryIO, entry: Entry) -> Found:
     return _failed(entry, UnknownFormat(message, path=entry.path), digest_of(stream))
 
 
+def _by_packed_content(stream: BinaryIO, entry: Entry) -> Found:
+    """A gzip file that is no volume: a DICOM file or a picture inside is read as if it lay there plainly."""
+    inner = sniff_packed(stream.read(SNIFF_BYTES))
+    stream.seek(0)
+    if inner is Format.DICOM:
+        found = _dicom(io.BytesIO(unpacked(stream, entry.path)), entry)
+        return replace(found, fingerprint=fingerprint_of(stream)) if isinstance(found, FoundDicom) else found
+    if inner in PICTURES:
+        return FoundFile(entry.path, "image", digest_of(stream), fingerprint_of(stream))
+    if (none := _plainly_none(replace(entry, path=entry.path.removesuffix(".gz")), inner)) is not None:
+        return replace(none, path=entry.path)
+    return _failed(entry, UnknownFormat(_UNKNOWN[Format.ARCHIVE], path=entry.path), digest_of(stream))
+
+
 _UNKNOWN = {
     Format.TEXT: "a text file, whatever its name says",
-    Format.ARCHIVE: "an archive without a NIfTI volume, whatever its name says",
+    Format.ARCHIVE: "an archive; unpack it and submit its files: of archives only single files in .gz are read",
     Format.NIFTI_PAIR: "a NIfTI header or Analyze file that keeps its data elsewhere; convert it to one .nii file",
 }
 

@@ -62,6 +62,15 @@ class Quality(StrEnum):
     PHANTOM = "phantom", "A synthetic phantom, not a patient."
     EXTRA_SLICES_DROPPED = "extra_slices_dropped", "Slices that do not belong to the series were left out."
     REORIENTED = "reoriented", "The slices were turned or mirrored to stand nose up, the patient's right on the left."
+    UNKNOWN_ORIENTATION = (
+        "unknown_orientation",
+        "The file does not say for sure how the patient lay: left and right, or foot and head, may be swapped.",
+    )
+    RESAMPLED_PIXELS = "resampled_pixels", "The pixels were not square; the slices were resampled."
+    SHIFTED_HOUNSFIELD = (
+        "shifted_hounsfield",
+        "Stored as Hounsfield units plus an offset, which was recognised and taken off.",
+    )
     IMPORTED_MODEL = "imported_model", "Scored by an imported model: no evidence of its accuracy is known."
     HEATMAPS_FAILED = (
         "heatmaps_failed_check",

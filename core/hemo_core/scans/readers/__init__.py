@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from hemo_core.errors import ChangedInput, Implausible
 from hemo_core.scans.ids import fingerprint_of, fingerprint_of_all
 from hemo_core.scans.readers.safe_open import open_below
@@ -67,6 +69,8 @@ def _judged(scan: Scan, *, allow_implausible: bool) -> Scan:
 
     found = pixel_quality(scan)
     reason = why_implausible(scan)
+    if reason is not None:
+        reason = _cause(scan) or reason
     if reason is not None and not allow_implausible:
         hint = "allow implausible scans to score it all the same"
         raise Implausible(f"does not look like a head CT: {reason}", path=scan.ref.path, hint=hint)
@@ -76,3 +80,16 @@ def _judged(scan: Scan, *, allow_implausible: bool) -> Scan:
     return replace(
         scan, quality=tuple(codes), notes={**scan.notes, **{code.value: note for code, note in found.items()}}
     )
+
+
+def _cause(scan: Scan) -> str | None:
+    """What is wrong with the values of a scan that does not look like a head CT, where that can be told."""
+    from hemo_core.scans.plausible import why_implausible
+    from hemo_core.scans.readers.values import why_no_hounsfield
+
+    if scan.units == "hu":
+        return why_no_hounsfield([one.pixels for one in scan.slices])
+    inverted = tuple(replace(one, pixels=np.asarray(255 - one.pixels, np.uint8)) for one in scan.slices)
+    if why_implausible(replace(scan, slices=inverted)) is None:
+        return "its grey levels are inverted, air is white; turn them back"
+    return None

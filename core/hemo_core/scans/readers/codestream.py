@@ -21,7 +21,17 @@ def codestream_size(frame: bytes) -> tuple[int, int] | None:
         frame = frame[max(frame.find(_J2K_START), 0) :]
     if frame.startswith(_J2K_START):
         return _j2k_size(frame)
-    return _jpeg_size(frame) if frame.startswith(_JPEG_START) else None
+    at = _frame_header(frame)
+    if at is None:
+        return None
+    rows, columns = struct.unpack(">HH", frame[at + 5 : at + 9])
+    return rows, columns
+
+
+def jpeg_precision(frame: bytes) -> int | None:
+    """Bits a sample of a JPEG or JPEG-LS frame (ISO/IEC 10918-1 B.2.2); None if it announces none."""
+    at = _frame_header(frame)
+    return None if at is None else frame[at + 4]
 
 
 def _j2k_size(frame: bytes) -> tuple[int, int] | None:
@@ -32,15 +42,16 @@ def _j2k_size(frame: bytes) -> tuple[int, int] | None:
     return y_end - y_start, x_end - x_start
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """Walk the marker segments up to the start of frame."""
+def _frame_header(frame: bytes) -> int | None:
+    """Where a JPEG's start-of-frame marker is; the marker segments before it are walked."""
+    if not frame.startswith(_JPEG_START):
+        return None
     at = 2
     while at + 9 <= len(frame):
         if frame[at] != 0xFF:  # noqa: PLR2004 - not a marker: damaged
             return None
         marker = frame[at + 1]
         if marker in _FRAME_MARKERS:
-            rows, columns = struct.unpack(">HH", frame[at + 5 : at + 9])
-            return rows, columns
+            return at
         at += 1 if marker == 0xFF else 2 if marker in _NO_LENGTH else 2 + struct.unpack(">H", frame[at + 2 : at + 4])[0]  # noqa: PLR2004 - fill byte
     return None

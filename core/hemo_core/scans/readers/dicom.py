@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,20 @@ from hemo_core.errors import BadGeometry
 from hemo_core.scans.quality import QualityNotes
 from hemo_core.scans.readers import geometry
 from hemo_core.scans.readers.dicom_grey import to_grey
-from hemo_core.scans.readers.dicom_header import Header, Plane, header_of, parse, shown_uid, valid_uid
+from hemo_core.scans.readers.dicom_header import (
+    Header,
+    Plane,
+    aspect_ratio,
+    header_of,
+    parse,
+    shown_uid,
+    valid_uid,
+)
 from hemo_core.scans.readers.dicom_hounsfield import to_hounsfield
 from hemo_core.scans.readers.dicom_pixels import check_pixels, stored_frame
-from hemo_core.scans.readers.safe_open import check_size, read_below
+from hemo_core.scans.readers.safe_open import check_size
+from hemo_core.scans.readers.square import RESAMPLED_NOTE, is_square, squared
+from hemo_core.scans.readers.unpack import read_plain
 from hemo_core.scans.rules.kernels import is_sharp
 from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice, Units
 
@@ -62,7 +71,7 @@ class _Frame:
 
 def load_file(mount: Path, path: str) -> DicomFile:
     """Parse one file and refuse what cannot be decoded. Raises ScanError subclasses."""
-    stream: io.BytesIO = read_below(mount, path)
+    stream = read_plain(mount, path)
     dataset = parse(stream, path, header_only=False)
     header = header_of(dataset, path, has_pixels="PixelData" in dataset)
     check_pixels(dataset, header, stream)
@@ -143,12 +152,14 @@ def _ordered(frames: Sequence[_Frame], notes: QualityNotes) -> tuple[list[_Frame
     doubt = geometry.why_incredible(placed, [frame.plane.thickness for frame in frames])
     if doubt is None:
         return sorted(frames, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame))), "position"
-    if any(position is not None for position in placed):
-        notes.add(Quality.POSITIONS_NOT_CREDIBLE, f"The positions in the headers are not believed: {doubt}.")
     located = [frame.header.slice_location if frame.header.frames == 1 else None for frame in frames]
     if geometry.why_incredible(located, [frame.plane.thickness for frame in frames]) is None:
+        text = f"The positions in the headers are not believed: {doubt}; slice locations ordered the slices."
+        notes.add(Quality.POSITIONS_NOT_CREDIBLE, text)
         moved = [replace(frame, position_mm=place) for frame, place in zip(frames, located, strict=True)]
         return sorted(moved, key=lambda frame: (frame.position_mm or 0.0, *_preference(frame))), "position"
+    if any(position is not None for position in placed):
+        notes.add(Quality.POSITIONS_NOT_CREDIBLE, f"The positions in the headers are not believed: {doubt}.")
     notes.add(Quality.UNKNOWN_SPACING, "The headers give no positions to rely on; the order is that of the numbers.")
     numbers = {(frame.header.instance_number, frame.index) for frame in frames}
     if len(numbers) < len(frames):
@@ -209,14 +220,26 @@ def _assemble(ref: ScanRef, frames: Sequence[_Frame], order_from: OrderFrom, not
         notes.add(
             Quality.REORIENTED, "The slices were turned or mirrored to stand nose up, patient's right on the left."
         )
+    if orientation is None:
+        text = "The headers give no orientation that can be read; the slices were taken as stored."
+        notes.add(Quality.UNKNOWN_ORIENTATION, text)
     units: Units = "hu" if all(_is_hounsfield(frame.header) for frame in frames) else "grey8"
     if units == "grey8":
         notes.add(Quality.UNKNOWN_WINDOW, "Not a CT slice: grey levels are not Hounsfield units.")
     slices = []
     for frame in frames:
-        pixels = turn.apply(_decode(frame, units, notes))
-        slices.append(Slice(pixels, frame.header.path, frame.uid, frame.position_mm))  # type: ignore[arg-type]
+        pixels = _squared(_decode(frame, units, notes), frame, notes)
+        slices.append(Slice(turn.apply(pixels), frame.header.path, frame.uid, frame.position_mm))  # type: ignore[arg-type]
     return Scan(ref, tuple(slices), units, _geometry(frames, order_from, turn, notes), notes.codes, notes.notes)
+
+
+def _squared(pixels: Pixels, frame: _Frame, notes: QualityNotes) -> Pixels:
+    """Square pixels, by the spacing or, without one, by the Pixel Aspect Ratio (0028,0034)."""
+    spacing = frame.plane.pixel_spacing or aspect_ratio(frame.file.dataset)
+    if spacing is None or is_square(spacing):
+        return pixels
+    notes.add(Quality.RESAMPLED_PIXELS, RESAMPLED_NOTE)
+    return squared(pixels, spacing, frame.header.path)
 
 
 def _is_hounsfield(header: Header) -> bool:
@@ -261,6 +284,8 @@ def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Tu
     if tilt is not None and tilt >= _TILT_DEG:
         notes.add(Quality.GANTRY_TILT, f"The slices are tilted by {tilt:.1f} degrees; they were scored as acquired.")
     pixel_spacing = frames[0].plane.pixel_spacing
+    if pixel_spacing is not None and not is_square(pixel_spacing):
+        pixel_spacing = (min(pixel_spacing), min(pixel_spacing))
     turned = None if pixel_spacing is None else turn.spacing(pixel_spacing)
     return Geometry(order_from, turned, steps.median_mm, tilt)
 

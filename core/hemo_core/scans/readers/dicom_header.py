@@ -7,6 +7,7 @@ files are grouped, so that two patients are told apart; it is written nowhere.
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import math
 import re
@@ -19,10 +20,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hemo_core.errors import DecodeFailed, TooLarge, Truncated, UnknownFormat
+from hemo_core.errors import BadGeometry, DecodeFailed, TooLarge, Truncated, UnknownFormat
 from hemo_core.scans.phantom_marks import dicom_is_phantom
 from hemo_core.scans.readers.safe_open import check_size
 from hemo_core.scans.readers.sniff import SNIFF_BYTES, Format, sniff
+from hemo_core.scans.readers.unpack import GZIP, unpacked
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -253,8 +255,14 @@ def read_dicom_header(stream: BinaryIO, path: str) -> Header:
 
 def pixel_digest(stream: BinaryIO, path: str) -> str:
     """SHA-256 of everything behind a file's header: its pixels, as they are stored. Raises as :func:`parse` does."""
-    parse(stream, path, header_only=True)
-    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    packed = stream.read(len(GZIP)) == GZIP
+    stream.seek(0)
+    whole = io.BytesIO(unpacked(stream, path)) if packed else stream
+    parse(whole, path, header_only=True)
+    digest = hashlib.sha256()  # not hashlib.file_digest: of bytes in memory that takes all, from the start
+    while block := whole.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def ends_early(stream: BinaryIO, path: str) -> bool:
@@ -282,6 +290,11 @@ def group_item(groups: Any, sequence: str) -> Dataset | None:
     """First item of one functional group macro (PS3.3 C.7.6.16), or None."""
     items = groups.get(sequence) if groups is not None else None
     return items[0] if items else None
+
+
+def aspect_ratio(dataset: Dataset) -> tuple[float, float] | None:
+    """Pixel Aspect Ratio (0028,0034): (vertical, horizontal) size of a pixel in no unit; None where absent."""
+    return _pair(dataset, "PixelAspectRatio")
 
 
 def frame_groups(dataset: Dataset, frame: int) -> tuple[Dataset | None, Dataset | None]:
@@ -336,6 +349,10 @@ def _planes(dataset: Dataset, path: str) -> tuple[Plane, ...]:
     """One plane a frame."""
     count = max(1, int(_number(dataset, "NumberOfFrames") or 1))
     check_size(1, 1, count, path)
+    each = dataset.get("PerFrameFunctionalGroupsSequence")
+    if each and len(each) != count:
+        text = f"the header says {count} frames and describes {len(each)}"
+        raise BadGeometry(text, path=path, hint=COPY_AGAIN)
     if "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset:
         return tuple(_enhanced_plane(dataset, frame) for frame in range(count))
     if count > 1:  # frames without functional groups: the one position in the header is not theirs

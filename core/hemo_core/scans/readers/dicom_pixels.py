@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.errors import CodecMissing, DecodeFailed, NoPixels, Truncated
-from hemo_core.scans.readers.codestream import codestream_size
+from hemo_core.errors import BadGeometry, CodecMissing, DecodeFailed, NoPixels, Truncated
+from hemo_core.scans.readers.codestream import codestream_size, jpeg_precision
 from hemo_core.scans.readers.dicom_header import COPY_AGAIN, PARSE_ERRORS, Header, ends_early
 from hemo_core.scans.readers.safe_open import check_size
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Stored = npt.NDArray[np.integer[Any]]
 
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_TWELVE_BITS = 12
 
 
 def check_pixels(dataset: Dataset, header: Header, stream: BinaryIO) -> None:
@@ -29,7 +32,7 @@ def check_pixels(dataset: Dataset, header: Header, stream: BinaryIO) -> None:
         stream: the file.
 
     Raises:
-        NoPixels, Truncated, TooLarge: what is wrong.
+        NoPixels, Truncated, TooLarge, BadGeometry: what is wrong.
     """
     check_size(header.rows, header.columns, header.frames, header.path)
     if not (header.has_pixels and header.rows and header.columns):
@@ -44,6 +47,23 @@ def check_pixels(dataset: Dataset, header: Header, stream: BinaryIO) -> None:
     if expected is not None and present < expected:
         message = f"{present} of {expected} bytes of pixel data are there"
         raise Truncated(message, path=header.path, hint=COPY_AGAIN)
+    announced = header.frames
+    held = _compressed_frames(dataset) if expected is None else present * announced // expected
+    if held > announced and (expected is None or any(dataset.PixelData[expected:])):
+        message = (
+            f"the header says {announced} frames of {header.rows} x {header.columns}, but there are pixels for {held}"
+        )
+        raise BadGeometry(message, path=header.path, hint=COPY_AGAIN)
+
+
+def _compressed_frames(dataset: Dataset) -> int:
+    """How many frames the Basic Offset Table lists (PS3.5 A.4); 0 where it is empty or damaged."""
+    from pydicom.encaps import parse_basic_offsets
+
+    try:
+        return len(parse_basic_offsets(dataset.PixelData))
+    except (EOFError, *PARSE_ERRORS):
+        return 0
 
 
 def stored_frame(dataset: Dataset, header: Header, frame: int) -> Stored:
@@ -58,7 +78,7 @@ def stored_frame(dataset: Dataset, header: Header, frame: int) -> Stored:
     """
     from pydicom.pixels.decoders.base import get_decoder
 
-    syntax = header.transfer_syntax or _IMPLICIT_LITTLE
+    syntax = header.transfer_syntax or (_IMPLICIT_LITTLE if dataset.original_encoding[1] is not False else _BIG_ENDIAN)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
@@ -74,10 +94,20 @@ def stored_frame(dataset: Dataset, header: Header, frame: int) -> Stored:
     except EOFError as error:
         raise Truncated("the pixel data ends early", path=header.path, hint=COPY_AGAIN) from error
     except PARSE_ERRORS as error:
+        if syntax == _JPEG_EXTENDED and _is_deep_jpeg(dataset, header, frame):
+            hint = "install pylibjpeg-libjpeg beside hemo-batch, or decompress the file first (dcmdjpeg of DCMTK)"
+            raise CodecMissing("no decoder for JPEG Extended of 12 bits", path=header.path, hint=hint) from error
         raise DecodeFailed(
             f"frame {frame + 1} cannot be decoded: {error}", path=header.path, hint=COPY_AGAIN
         ) from error
     return np.asarray(pixels)
+
+
+def _is_deep_jpeg(dataset: Dataset, header: Header, frame: int) -> bool:
+    from pydicom.encaps import get_frame
+
+    encoded = get_frame(dataset.PixelData, frame, number_of_frames=header.frames)
+    return jpeg_precision(encoded) == _TWELVE_BITS
 
 
 _PREFERRED = ("pydicom", "pylibjpeg", "gdcm")  # the decoders we ship and test; another one only where these have none

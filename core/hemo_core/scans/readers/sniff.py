@@ -39,8 +39,8 @@ def sniff(head: bytes) -> Format:
         return Format.DICOM
     if head[:2] == b"\x1f\x8b":
         return _sniff_gzip(head)
-    for magic, found in _MAGIC:
-        if head.startswith(magic):
+    for at, magic, found in _MAGIC:
+        if head.startswith(magic, at):
             return found
     nifti = _sniff_nifti(head)
     if nifti is not Format.UNKNOWN:
@@ -51,27 +51,38 @@ def sniff(head: bytes) -> Format:
 
 
 _MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", Format.PNG),
-    (b"\xff\xd8\xff", Format.JPEG),
-    (b"II*\0", Format.TIFF),
-    (b"MM\0*", Format.TIFF),
-    (b"II+\0", Format.TIFF),
-    (b"MM\0+", Format.TIFF),
-    (b"PK\x03\x04", Format.ARCHIVE),
-    (b"7z\xbc\xaf\x27\x1c", Format.ARCHIVE),
-    (b"Rar!", Format.ARCHIVE),
-    (b"BZh", Format.ARCHIVE),
-    (b"\xfd7zXZ\0", Format.ARCHIVE),
+    (0, b"\x89PNG\r\n\x1a\n", Format.PNG),
+    (0, b"\xff\xd8\xff", Format.JPEG),
+    (0, b"II*\0", Format.TIFF),
+    (0, b"MM\0*", Format.TIFF),
+    (0, b"II+\0", Format.TIFF),
+    (0, b"MM\0+", Format.TIFF),
+    (0, b"PK\x03\x04", Format.ARCHIVE),
+    (0, b"7z\xbc\xaf\x27\x1c", Format.ARCHIVE),
+    (0, b"Rar!", Format.ARCHIVE),
+    (0, b"BZh", Format.ARCHIVE),
+    (0, b"\xfd7zXZ\0", Format.ARCHIVE),
+    (0, b"\x28\xb5\x2f\xfd", Format.ARCHIVE),  # zstd
+    (0, b"\x04\x22\x4d\x18", Format.ARCHIVE),  # lz4
+    (0, b"\x1f\x9d", Format.ARCHIVE),  # compress
+    (0, b"MSCF", Format.ARCHIVE),
+    (0, b"LZIP", Format.ARCHIVE),
+    (257, b"ustar", Format.ARCHIVE),  # tar, POSIX.1-1988
 )
+
+
+def sniff_packed(head: bytes) -> Format:
+    """What a gzip file holds, as far as its first :data:`SNIFF_BYTES` bytes tell; an archive if it is damaged."""
+    try:
+        inner = zlib.decompressobj(31).decompress(head, SNIFF_BYTES)
+    except zlib.error:
+        return Format.ARCHIVE
+    return sniff(inner)
 
 
 def _sniff_gzip(head: bytes) -> Format:
     """NIfTI inside gzip, or some other archive."""
-    try:
-        inner = zlib.decompressobj(31).decompress(head, _NIFTI2_HEADER)
-    except zlib.error:
-        return Format.ARCHIVE
-    return Format.NIFTI if _sniff_nifti(inner) is Format.NIFTI else Format.ARCHIVE
+    return Format.NIFTI if sniff_packed(head) is Format.NIFTI else Format.ARCHIVE
 
 
 def _sniff_nifti(head: bytes) -> Format:
