@@ -85,7 +85,7 @@ def test_a_failed_export_leaves_nothing(run, tmp_path):
 
 def test_an_incomplete_run_is_named(run, tmp_path):
     (run / "run.json").write_text('{"name": "x"}', "utf-8")
-    with pytest.raises(ExportError, match="lacks input, scoring, metrics"):
+    with pytest.raises(ExportError, match="missing required field `input`"):
         export_run(run, tmp_path / "out", version="1.0.0")
 
 

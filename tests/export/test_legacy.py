@@ -18,11 +18,11 @@ from hemo_core.errors import BundleUnsafe, ExportError
 from hemo_core.inference.gradcam import Explainer
 from hemo_core.inference.session import Engine
 from hemo_core.phantoms import PhantomSpec, make_phantom
-from hemo_core.records import encode
 from hemo_core.scans.preprocess import apply_window, crop_resize, to_input, whole_box
 from hemo_export.graph import cnn_graph, op_census, sequence_graph
 from hemo_export.legacy.make_run import STATEMENT, Assumptions, bundle_name, make_run
 from hemo_export.package import export_run
+from hemo_export.run_folder import read_run
 from hemo_export.submodels import split_model
 
 pytestmark = pytest.mark.tensorflow
@@ -203,7 +203,7 @@ def test_what_the_owner_says_is_kept(small: Path, tmp_path: Path):
     assert content["name"] == "mine"
     assert content["input"]["windows"] == [{"level": 35, "width": 80}]
     assert (content["input"]["slice_spacing_mm"], content["input"].get("crop", "head")) == (0.0, "head")
-    assert content["scoring"] == encode(one_finding(beta=4.0, threshold=0.3))
+    assert read_run(run).scoring == one_finding(beta=4.0, threshold=0.3)
     assert content["licence"] == "CC BY 4.0"
     assert {one["by"] for one in content["origin"]["told"].values()} == {"owner"}
     slices = to_input(pictures(SIDE))
