@@ -53,17 +53,37 @@ def test_a_real_series_and_its_pictures_are_the_same_model_input(real_data: Path
 
 @pytest.mark.parametrize(
     ("count", "spacing", "sizes"),
-    [(3, None, [1, 1, 1]), (3, 5.0, [1, 1, 1]), (5, 2.5, [2, 2, 1]), (1, 0.6, [1]), (17, 0.625, [8, 8, 1])],
+    [
+        (3, None, [1, 1, 1]),
+        (3, 5.0, [1, 1, 1]),
+        (41, 2.5, [2] * 20 + [1]),
+        (1, 0.6, [1]),
+        (161, 0.625, [8] * 20 + [1]),
+        (24, 1.0, [1] * 24),  # 24 mm of a head, or a spacing that is wrong
+        (60, 1.0, [3] * 20),
+    ],
 )
 def test_thin_slices_are_grouped_to_about_the_training_spacing(count, spacing, sizes):
     groups = slice_groups(count, spacing, 5.0)
     assert [len(group) for group in groups] == sizes
     assert [index for group in groups for index in group] == list(range(count))
+    if spacing is not None:
+        placed = [spacing * index - 70 for index in range(count)]
+        assert slice_groups(count, spacing, 5.0, placed) == groups
+
+
+def test_no_average_reaches_over_a_gap_or_over_thick_slices():
+    thin, thick = [1.25 * index for index in range(60)], [76.0 + 5 * index for index in range(12)]
+    groups = slice_groups(72, 1.25, 5.0, [*thin, *thick])
+    assert [len(group) for group in groups] == [4] * 15 + [1] * 12
+    holed = [place for place in (1.25 * index for index in range(96)) if not 41 < place < 59]
+    for group in slice_groups(len(holed), 1.25, 5.0, holed):
+        assert holed[group[-1]] - holed[group[0]] <= 3.75
 
 
 def test_thin_slices_are_averaged_in_hounsfield_units_before_the_window():
     planes = [np.full((64, 64), value, np.float32) for value in (20, 140)]  # averaged after the window: 70 HU, not 80
-    prepared = prepare(scan_of(planes, "hu", spacing_mm=2.5), InputContract())
+    prepared = prepare(scan_of(planes, "hu", spacing_mm=2.5), InputContract(slice_spacing_mm=90.0))
     assert prepared.groups == ((0, 1),)
     assert set(np.unique(prepared.pixels)) == {round((80 + 20) * 255 / 120)}
     assert prepared.quality == ("thin_slices_averaged",)
@@ -127,9 +147,12 @@ def test_what_is_prepared_changes_only_with_the_version():
     distance = ((rows - 100) / 80) ** 2 + ((columns - 90) / 60) ** 2
     noise = np.random.default_rng(0).integers(-9, 9, distance.shape)
     planes = [np.where(distance < 1, 20 + 40 * distance + 7 * z + noise, -1000.0).astype(np.float32) for z in range(6)]
-    contracts = {InputContract(): 2.5, InputContract(96, 80, (BRAIN, Window(80, 200)), crop="whole"): None}
+    contracts = {
+        InputContract(slice_spacing_mm=30.0): 2.5,
+        InputContract(96, 80, (BRAIN, Window(80, 200)), crop="whole"): None,
+    }
     digest = hashlib.sha256()
     for contract, spacing_mm in contracts.items():
         prepared = prepare(scan_of(planes, "hu", spacing_mm), contract)
         digest.update(prepared.pixels.tobytes() + repr((prepared.groups, prepared.boxes)).encode())
-    assert {VERSION: digest.hexdigest()} == {1: "7fdbc848cb3fc2dfbeec96aea8248e582701812b46448093f154abbb117e70ff"}
+    assert {VERSION: digest.hexdigest()} == {2: "7fdbc848cb3fc2dfbeec96aea8248e582701812b46448093f154abbb117e70ff"}

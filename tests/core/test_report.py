@@ -63,10 +63,10 @@ def a_score(probability: float, slices: np.ndarray, label: str) -> ScanScore:
     return ScanScore((FindingScore(finding, 0.0, probability, np.zeros(len(slices)), slices),), label)
 
 
-def a_report(logits=(-3.0, 2.0, -1.0), spacing=5.0) -> Report:
+def a_report(logits=(-3.0, 2.0, -1.0), spacing=5.0, averaged_to=5.0) -> Report:
     ref = a_ref(quality=("invalid_uid", "gantry_tilt"))
     scan = a_scan(ref, spacing)
-    prepared = prepare(scan, InputContract(height=32, width=32))
+    prepared = prepare(scan, InputContract(height=32, width=32, slice_spacing_mm=averaged_to))
     score = score_scan(np.asarray(logits)[:, None], FakeBundle().scoring)
     heatmaps = {1: "drawn", 2: "empty_heatmap"} if len(logits) == 3 else {}
     return scored_report(ref, scan, prepared, score, FakeBundle(), heatmaps, engine=EngineFacts("CPUExecutionProvider"))
@@ -78,7 +78,7 @@ def every_outcome() -> list[Report]:
     missing = FileMissing("gone", path="/mnt/store/a/2.dcm", hint="copy it again")
     return [
         a_report(),
-        a_report((-3.0,), spacing=1.0),
+        a_report((-3.0,), spacing=1.0, averaged_to=90.0),
         rejected_report(rejected, FakeBundle()),
         rejected_report(unreadable),
         failed_report(a_ref(), missing, FakeBundle()),
@@ -141,7 +141,7 @@ def test_a_report_says_what_a_reader_needs():
 
 
 def test_averaged_slices_name_their_sources():
-    report = a_report((-3.0,), spacing=1.0)
+    report = a_report((-3.0,), spacing=1.0, averaged_to=90.0)
     assert [source.number for source in report.slices[0].sources] == [1, 2, 3]
     assert "thin_slices_averaged" in [item.code for item in report.quality]
 

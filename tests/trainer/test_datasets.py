@@ -142,7 +142,8 @@ def test_a_malformed_row_is_named(tmp_path: Path, row: list, words: str):
 def test_a_thin_series_is_averaged_as_a_worker_averages_it(tmp_path: Path):
     thin = head(4, "intraparenchymal", spacing_mm=1.25, slices=24)
     folder = write_physionet(tmp_path, [thin])
-    records = average_thin(read_source(DataSource("ct-ich", str(folder))), 5.0)
+    contract = replace(CONTRACT, slice_spacing_mm=15.0)
+    records = average_thin(read_source(DataSource("ct-ich", str(folder))), contract.slice_spacing_mm)
     assert len(records) == 6
     assert [len(r.averaged) for r in records] == [4] * 6
     assert [r.label for r in records] == [max(labels(thin)[at : at + 4]) for at in range(0, 24, 4)]
@@ -150,8 +151,8 @@ def test_a_thin_series_is_averaged_as_a_worker_averages_it(tmp_path: Path):
     from hemo_core.scans.preprocess import prepare
     from hemo_trainer.data.pictures import read_file
 
-    worker = prepare(read_file(folder / "ct_scans" / "049.nii"), CONTRACT).pixels
-    assert np.array_equal(cached_slices(records, CONTRACT, tmp_path / "cache"), worker)
+    worker = prepare(read_file(folder / "ct_scans" / "049.nii"), contract).pixels
+    assert np.array_equal(cached_slices(records, contract, tmp_path / "cache"), worker)
 
 
 def test_everything_that_is_missing_or_damaged_is_named_at_once(tmp_path: Path):

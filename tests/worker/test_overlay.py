@@ -151,7 +151,8 @@ def test_grey_pictures_of_any_shape_are_drawn():
 
 
 def test_averaged_slices_say_so(phantom_scan, monkeypatch):
-    thin = replace(phantom_scan, geometry=replace(phantom_scan.geometry, slice_spacing_mm=2.5))
+    unplaced = tuple(replace(one, position_mm=None) for one in phantom_scan.slices)
+    thin = replace(phantom_scan, slices=unplaced * 6, geometry=replace(phantom_scan.geometry, slice_spacing_mm=2.5))
     assert any("mean of input slices 5-6" in text for text in written(monkeypatch, thin))
 
 

@@ -6,21 +6,26 @@ its slices saved as pictures in that window become the same model input, bit for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from hemo_core.bundle.contract import InputContract, Window
-from hemo_core.scans.scan import Quality, Scan
+from hemo_core.scans.scan import HEAD_MM, Quality, Scan
 
 Grey = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
+Groups: TypeAlias = tuple[tuple[int, ...], ...]
 
-VERSION = 1
+VERSION = 2
 """Changes with the output of :func:`prepare`: pixels that another version prepared are not reused."""
 
+_HALF_A_STEP = 0.5
+_GAP = 1.5
 _MASK_SIDE = 128
 _HEAD_GREY = 24
 _SMALLEST_HEAD = 0.35
@@ -38,19 +43,23 @@ class Prepared:
     """
 
     pixels: Grey
-    groups: tuple[tuple[int, ...], ...]
+    groups: Groups
     boxes: tuple[tuple[int, int, int], ...]
     quality: tuple[str, ...]
 
 
-def prepare(scan: Scan, contract: InputContract) -> Prepared:
+def prepare(scan: Scan, contract: InputContract, groups: Groups | None = None) -> Prepared:
     """Turn a scan into model input.
 
     Args:
         scan: slices of ``(rows, columns)``, HU or grey.
         contract: the model's input contract.
+        groups: indices of the slices that make up each model slice; None: as :func:`slice_groups` says.
     """
-    groups = slice_groups(len(scan.slices), scan.geometry.slice_spacing_mm, contract.slice_spacing_mm)
+    if groups is None:
+        positions = [one.position_mm for one in scan.slices]
+        spacing = scan.geometry.slice_spacing_mm
+        groups = slice_groups(len(scan.slices), spacing, contract.slice_spacing_mm, positions)
     pictures, boxes = [], []
     for group in groups:
         channels = windowed(scan, group, contract.windows)
@@ -77,10 +86,34 @@ def apply_window(pixels: Float, window: Window) -> Grey:
     return np.asarray(np.rint(grey, out=grey), np.uint8)
 
 
-def slice_groups(count: int, spacing_mm: float | None, target_mm: float) -> tuple[tuple[int, ...], ...]:
-    """Neighbouring slices that are averaged to about ``target_mm``. Groups of one where spacing is unknown."""
+def slice_groups(
+    count: int, spacing_mm: float | None, target_mm: float, positions: Sequence[float | None] = ()
+) -> Groups:
+    """Neighbouring slices that are averaged to about ``target_mm``.
+
+    Groups of one where the spacing is unknown. No group reaches over a gap or over thicker slices, and there are never
+    fewer groups than slices of ``target_mm`` in a head, if there are as many slices: a spacing that is wrong after all
+    must not melt a head into a few pictures.
+
+    Args:
+        spacing_mm: usual distance between neighbours.
+        positions: of all slices in mm, growing; where any is None, the slices are evenly spaced.
+    """
     per_group = 1 if not spacing_mm or count == 1 else max(1, round(target_mm / spacing_mm))
-    return tuple(tuple(range(first, min(first + per_group, count))) for first in range(0, count, per_group))
+    per_group = min(per_group, max(1, int(count * target_mm / HEAD_MM)))
+    known = [position for position in positions if position is not None]
+    if per_group == 1 or spacing_mm is None or len(known) < count:
+        return tuple(tuple(range(first, min(first + per_group, count))) for first in range(0, count, per_group))
+    widest = (per_group - _HALF_A_STEP) * spacing_mm
+    groups = [[0]]
+    for index in range(1, count):
+        fits = len(groups[-1]) < per_group and known[index] - known[groups[-1][0]] < widest
+        step = known[index] - known[index - 1]
+        if fits and step < _GAP * spacing_mm:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return tuple(tuple(group) for group in groups)
 
 
 def windowed(scan: Scan, group: tuple[int, ...], windows: tuple[Window, ...]) -> Grey:

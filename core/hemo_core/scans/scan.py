@@ -22,6 +22,9 @@ Units = Literal["hu", "grey8"]
 SourceKind = Literal["dicom", "nifti", "image"]
 OrderFrom = Literal["position", "affine", "frame", "name", "single"]
 
+HEAD_MM = 90.0
+"""Less than this is no whole head: from the skull base to the vertex an adult's measures 130 mm and more."""
+
 
 class Quality(StrEnum):
     """What a reader of the report should know about the input before trusting the score.

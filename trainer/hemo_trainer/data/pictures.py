@@ -51,8 +51,8 @@ def prepare_record(record: SliceRecord, contract: InputContract, scans: dict[Pat
     if len({one.pixels.shape for one in slices}) > 1:
         raise BadGeometry("neighbouring slices have different sizes", path=str(record.path))
     first = scans[record.path]
-    spacing = record.spacing_mm if len(slices) > 1 else None
-    return prepare(Scan(first.ref, slices, first.units, Geometry("single", slice_spacing_mm=spacing)), contract)
+    scan = Scan(first.ref, slices, first.units, Geometry("single"))
+    return prepare(scan, contract, groups=(tuple(range(len(slices))),))
 
 
 def read_file(path: Path) -> Scan:

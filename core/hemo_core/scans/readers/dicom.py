@@ -26,7 +26,7 @@ from hemo_core.scans.readers.safe_open import check_size
 from hemo_core.scans.readers.square import RESAMPLED_NOTE, is_square, squared
 from hemo_core.scans.readers.unpack import read_plain
 from hemo_core.scans.rules.kernels import is_sharp
-from hemo_core.scans.scan import Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice, Units
+from hemo_core.scans.scan import HEAD_MM, Geometry, OrderFrom, Pixels, Quality, Scan, ScanRef, Slice, Units
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -277,7 +277,7 @@ def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Tu
         text = f"The distance between slices varies from {steps.smallest_mm:.2f} to {steps.largest_mm:.2f} mm."
         notes.add(Quality.VARIABLE_SPACING, text)
     covered = geometry.covered_mm(positions, steps.median_mm)
-    if covered is not None and covered < geometry.HEAD_MM:
+    if covered is not None and covered < HEAD_MM:
         text = f"The slices cover {covered:.0f} mm, less than a head: what lies outside was not looked at."
         notes.add(Quality.PARTIAL_COVERAGE, text)
     tilt = _tilt(frames[0])

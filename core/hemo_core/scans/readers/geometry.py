@@ -19,8 +19,6 @@ _VARIABLE = 0.2
 _SMALLEST_STEP_MM = 0.2
 _FEWEST_STEPS = 4
 _THICKNESS_RATIO = 9.5  # positions in centimetres or metres differ from the thickness by 10 or more
-HEAD_MM = 90.0
-"""Less than this is no whole head: from the skull base to the vertex an adult's measures 130 mm and more."""
 
 
 def normal(orientation: Orientation) -> Vector:

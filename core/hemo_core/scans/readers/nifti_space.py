@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hemo_core.scans.quality import QualityNotes
-from hemo_core.scans.readers.geometry import HEAD_MM, covered_mm
-from hemo_core.scans.scan import Geometry, OrderFrom, Quality
+from hemo_core.scans.readers.geometry import covered_mm
+from hemo_core.scans.scan import HEAD_MM, Geometry, OrderFrom, Quality
 
 Affine = npt.NDArray[np.float64]
 
