@@ -72,7 +72,7 @@ def _judged(scan: Scan, *, allow_implausible: bool) -> Scan:
     if reason is not None:
         reason = _cause(scan) or reason
     if reason is not None and not allow_implausible:
-        hint = "allow implausible scans to score it all the same"
+        hint = "--allow-implausible scores it all the same"
         raise Implausible(f"does not look like a head CT: {reason}", path=scan.ref.path, hint=hint)
     if reason is not None:
         found[Quality.IMPLAUSIBLE] = f"Does not look like a head CT ({reason}); it was scored on request."

@@ -34,6 +34,7 @@ from hemo_core.errors import (
 )
 from hemo_core.scans.phantom_marks import picture_is_phantom
 from hemo_core.scans.quality import QualityNotes
+from hemo_core.scans.readers.colour import is_colour
 from hemo_core.scans.readers.safe_open import check_size
 from hemo_core.scans.readers.sniff import PICTURES, SNIFF_BYTES, Format, sniff
 from hemo_core.scans.readers.square import RESAMPLED_NOTE, is_square, squared
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.generic]
 
-_COLOUR_SPREAD = 24
-_COLOUR_SHARE = 0.01
 _AIR_HU = (-4096.0, -500.0)
 _MAX_8_BIT = 255
 _ORIENTATION = 274
@@ -242,10 +241,9 @@ def _grey(picture: Image, path: str, findings: QualityNotes, *, allow_implausibl
     if array.ndim == 2:  # noqa: PLR2004 - rows, columns
         inverted = array.dtype == np.uint16 and _tag(picture, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
         return _MAX_16_BIT - array if inverted else array  # Pillow turns those of 8 bits itself
-    spread = array.max(axis=-1).astype(np.int16) - array.min(axis=-1)
-    if np.count_nonzero(spread > _COLOUR_SPREAD) > _COLOUR_SHARE * spread.size:
+    if is_colour(array):
         if not allow_implausible:
-            hint = "allow implausible pictures to score it all the same"
+            hint = "--allow-implausible scores it all the same"
             raise Implausible("a colour picture is no head CT", path=path, hint=hint)
         findings.add(Quality.IMPLAUSIBLE, "A colour picture was turned to grey; it was scored on request.")
     return np.asarray(picture.convert("L"))
