@@ -115,99 +115,119 @@ class NoInput(UsageError):
 
 
 class ScanError(HemoError):
-    """One scan cannot be scored. It gets its own row; everything else goes on."""
+    """One scan cannot be scored. It gets its own row; everything else goes on.
+
+    Attributes:
+        advice: what a reader of the row can do, where the error itself gives no hint.
+    """
 
     code = "scan_error"
+    advice: ClassVar[str] = "See the worker's log; if the scan opens elsewhere, report it as a fault of hemo-batch."
 
 
 class FileMissing(ScanError):
     """A file that discovery saw is gone."""
 
     code = "file_missing"
+    advice = "See whether it was moved or its folder is mounted, then retry the job."
 
 
 class FileUnreadable(ScanError):
     """The operating system refuses to read the file."""
 
     code = "file_unreadable"
+    advice = "Give the worker's user the right to read it, or mend the disk, then retry the job."
 
 
 class ChangedInput(ScanError):
     """A file is not what it was when the scan was submitted."""
 
     code = "changed_input"
+    advice = "Submit the scan again: the report would have joined one scan's name with another's pixels."
 
 
 class EmptyFile(ScanError):
     """The file has zero bytes."""
 
     code = "empty_file"
+    advice = "Copy the file again from its source."
 
 
 class UnknownFormat(ScanError):
     """The content is none of DICOM, NIfTI, PNG, JPEG or TIFF, whatever the name says."""
 
     code = "unknown_format"
+    advice = "Convert it to DICOM, NIfTI, PNG, JPEG or TIFF, or leave it out of the input."
 
 
 class Truncated(ScanError):
     """The file ends before its content does."""
 
     code = "truncated"
+    advice = "Copy the file again from its source."
 
 
 class NoPixels(ScanError):
     """A DICOM object without pixel data (a report, a structure set …)."""
 
     code = "no_pixels"
+    advice = "Nothing, if it is no image; else export it again with its pixels."
 
 
 class CodecMissing(ScanError):
     """No installed decoder handles the transfer syntax."""
 
     code = "codec_missing"
+    advice = "Install what the message names, or convert the file to an uncompressed one."
 
 
 class DecodeFailed(ScanError):
     """The pixel data is damaged."""
 
     code = "decode_failed"
+    advice = "Copy the file again from its source; if it opens elsewhere, convert it there."
 
 
 class TooLarge(ScanError):
     """The header announces more pixels than any head CT has (decompression bomb)."""
 
     code = "too_large"
+    advice = "See with inspect whether the header is true; a head CT is far smaller."
 
 
 class BadGeometry(ScanError):
     """The slices cannot form one series (different sizes or orientations)."""
 
     code = "bad_geometry"
+    advice = "Export the series again with its geometry, or convert it to NIfTI."
 
 
 class NonFinite(ScanError):
     """Pixels hold NaN or infinity."""
 
     code = "non_finite"
+    advice = "Export it again: its rescale or its pixels hold no numbers."
 
 
 class Implausible(ScanError):
     """The picture does not look like a head CT; scored only on request."""
 
     code = "implausible"
+    advice = "Look at it; --allow-implausible scores it all the same, with a code."
 
 
 class Poison(ScanError):
     """The scan killed its process twice while it ran alone."""
 
     code = "poison"
+    advice = "Look at its files with inspect: reading or scoring it killed two processes."
 
 
 class ScoringFailed(ScanError):
     """The model gave no usable number for this scan."""
 
     code = "scoring_failed"
+    advice = "See the worker's log; other scans of the job are not concerned."
 
 
 class BrokerError(HemoError):

@@ -18,6 +18,7 @@ from msgspec import Meta
 import hemo_core
 from hemo_core.bundle.contract import HeatmapCheck
 from hemo_core.bundle.findings import Finding, Role, default_name, wording
+from hemo_core.codes import advice_of
 from hemo_core.errors import HemoError, ReportInvalid, ScoringFailed
 from hemo_core.inference.scoring import FindingScore, ScanScore
 from hemo_core.records import check_version, decode, dumps, loads
@@ -254,6 +255,14 @@ class Report:
             raise ValueError(f"outcome {self.outcome} does not go with {', '.join(wrong) or 'error'}")
 
     @property
+    def covered(self) -> str | None:
+        """What was looked at, in words: ``36 of 36 slices, 140 mm``; None unless scored."""
+        if self.geometry is None or self.scan.slices is None:
+            return None
+        length = "" if self.geometry.covered_mm is None else f", {self.geometry.covered_mm:.0f} mm"
+        return f"{self.scan.slices} of {self.geometry.slices_found or self.scan.slices} slices{length}"
+
+    @property
     def primary(self) -> FindingResult | None:
         """The finding that decided the label; None unless scored."""
         return next((one for one in self.findings if one.role == "primary"), None)
@@ -310,7 +319,8 @@ def scored_report(
 
 def failed_report(ref: ScanRef, error: HemoError, bundle: BundleFacts | None = None) -> Report:
     """The report of a scan that could not be read or scored."""
-    problem = ReportedError(error.code, error.message, error.hint, _file_below_root(error.path, ref))
+    hint, file = error.hint or advice_of(error.code), _file_below_root(error.path, ref) or _only_file(ref)
+    problem = ReportedError(error.code, error.message, hint, file)
     return _unscored(ref, "failed", problem, bundle)
 
 
@@ -320,7 +330,12 @@ def rejected_report(ref: ScanRef, bundle: BundleFacts | None = None) -> Report:
     if reason is None:
         raise ValueError(f"{ref.path} was neither rejected nor found unreadable")
     outcome: Outcome = "rejected" if ref.rejection is not None else "failed"
-    return _unscored(ref, outcome, ReportedError(reason.code, reason.reason, None, None), bundle)
+    problem = ReportedError(reason.code, reason.reason, advice_of(reason.code), _only_file(ref))
+    return _unscored(ref, outcome, problem, bundle)
+
+
+def _only_file(ref: ScanRef) -> str | None:
+    return ref.files[0] if len(ref.files) == 1 else None
 
 
 def dump_report(report: Report) -> bytes:
@@ -451,4 +466,6 @@ def _rounded_geometry(geometry: Geometry) -> Geometry:
         None if spacing is None else (cast("float", _rounded(spacing[0])), cast("float", _rounded(spacing[1]))),
         _rounded(geometry.slice_spacing_mm),
         _rounded(geometry.tilt_deg),
+        _rounded(geometry.covered_mm),
+        geometry.slices_found,
     )

@@ -59,6 +59,7 @@ def test_a_row_has_numbers_lists_and_nulls(tmp_path: Path) -> None:
         "message": None,
         "duplicate_of": None,
         "report": "scans/a/report.json",
+        "covered": None,
     }
 
 

@@ -198,7 +198,7 @@ def test_a_field_that_a_newer_version_added_is_ignored():
 
 def test_a_report_of_version_1_is_read():
     body = json.loads(dump_report(a_report()))
-    del body["findings"], body["files"]
+    del body["findings"], body["files"], body["geometry"]["covered_mm"], body["geometry"]["slices_found"]
     old = {**body, "schema_version": 1}
     jsonschema.validate(old, published("report-1"))
     assert load_report(json.dumps(old).encode()) == a_report()

@@ -26,6 +26,7 @@ class SummaryRow:
         quality: codes.
         code, message: why it was not scored.
         report: path of its report, below the job's folder.
+        covered: what was looked at, in words.
     """
 
     path: str
@@ -40,6 +41,7 @@ class SummaryRow:
     message: str | None = None
     duplicate_of: str | None = None
     report: str | None = None
+    covered: str | None = None
 
 
 COLUMNS = tuple(one.name for one in fields(SummaryRow))

@@ -6,8 +6,9 @@ the rule that fired, never the field's text, which may hold anything, a patient'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from hemo_core.scans.readers import geometry
@@ -29,31 +30,24 @@ BONE_KERNEL = "bone_kernel"
 TOO_FEW_SLICES = "too_few_slices"
 NOT_CHOSEN = "not_chosen"
 
-REJECTION_CODES = (
-    NOT_CT,
-    SECONDARY_CAPTURE,
-    LOCALIZER,
-    PROJECTION,
-    NOT_HOUNSFIELD,
-    NOT_AXIAL,
-    NOT_HEAD,
-    CONTRAST,
-    BONE_KERNEL,
-    TOO_FEW_SLICES,
-    NOT_CHOSEN,
+REJECTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        NOT_CT: ("not CT", "Nothing, if it is none."),
+        SECONDARY_CAPTURE: ("a screen capture or report page, not a scan", "Nothing; it holds no Hounsfield units."),
+        LOCALIZER: ("a localizer (scout, topogram)", "Nothing."),
+        PROJECTION: ("a projection, rendering or map computed from a scan", "Submit the original series, too."),
+        NOT_HOUNSFIELD: ("its values are no Hounsfield units of one energy", "Submit the conventional series, too."),
+        NOT_AXIAL: ("the slices are not axial", "Submit the axial series, too."),
+        NOT_HEAD: ("not of the head", "If it is, name its words in a --rules file."),
+        CONTRAST: ("acquired with contrast medium", "If it was not, name its words in a --rules file."),
+        BONE_KERNEL: ("reconstructed for bone or lung", "Submit the soft-tissue series, too."),
+        TOO_FEW_SLICES: ("another series of the study has more slices", "--all-series scores it, too."),
+        NOT_CHOSEN: ("another series of the same study was chosen", "--all-series scores it, too."),
+    }
 )
+"""By code: what it means, and what to do. Each can be overridden with ``--override``."""
+REJECTION_CODES = tuple(REJECTIONS)
 
-_SENTENCES = {
-    NOT_CT: "not CT",
-    SECONDARY_CAPTURE: "a screen capture or report page, not a scan",
-    LOCALIZER: "a localizer (scout, topogram)",
-    PROJECTION: "a projection, rendering or map computed from a scan",
-    NOT_HOUNSFIELD: "its values are no Hounsfield units of one energy",
-    NOT_AXIAL: "the slices are not axial",
-    NOT_HEAD: "not of the head",
-    CONTRAST: "acquired with contrast medium",
-    BONE_KERNEL: "reconstructed for bone or lung",
-}
 _SECONDARY_CAPTURE_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 _FEW_SLICES = 5
 _FEWEST_OF_A_PART = 3
@@ -103,7 +97,7 @@ class Fired:
 def own_rejection(series: Candidate, overrides: frozenset[str], rules: Rules) -> Cause | None:
     """Why a series would not be scored even if it were the only one; None if it could be."""
     found = next((one for one in fired(series.header, rules) if one.code and one.code not in overrides), None)
-    return None if found is None else Cause(found.code, f"{_SENTENCES[found.code]} ({found.in_words()})")
+    return None if found is None else Cause(found.code, f"{REJECTIONS[found.code][0]} ({found.in_words()})")
 
 
 def choose(

@@ -108,12 +108,16 @@ class Geometry:
         pixel_spacing_mm: (row, column) spacing.
         slice_spacing_mm: median distance between neighbouring slice centres.
         tilt_deg: gantry tilt, the angle between the slice normal and the table axis (0 if not tilted).
+        covered_mm: how much of the body's length the slices cover, from edge to edge.
+        slices_found: slices in the scan's files, those that were left out included; None where none was.
     """
 
     order_from: OrderFrom
     pixel_spacing_mm: tuple[float, float] | None = None
     slice_spacing_mm: float | None = None
     tilt_deg: float | None = None
+    covered_mm: float | None = None
+    slices_found: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Row:
         finding: the primary one; None unless scored.
         details: texts of the other findings that reach their thresholds.
         slice_probabilities: of the model slices, foot to head.
+        covered: what was looked at, in words; None unless scored.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Row:
     page: str | None = None
     picture: str | None = None
     provider: str | None = None
+    covered: str | None = None
 
     @property
     def urgency(self) -> tuple[int, float, int]:
@@ -105,6 +107,7 @@ def _reported(job_dir: Path, row: Row, report: Report, place: str) -> Row:
         threshold=report.threshold,
         highest_slice=report.highest_slice,
         slices=len(report.slices) or None,
+        covered=report.covered,
         slice_probabilities=tuple(item.probability for item in report.slices),
     )
     if report.engine is not None:

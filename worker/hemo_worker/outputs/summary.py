@@ -135,4 +135,5 @@ def _cells(row: Row) -> list[str]:
         csv_cell(row.message or ""),
         row.duplicate_of or "",
         row.report or "",
+        row.covered or "",
     ]

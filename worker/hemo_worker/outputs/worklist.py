@@ -126,6 +126,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "id": row.scan_id,
         "path": row.path,
         "kind": row.kind,
+        "covered": row.covered,
         "label": row.label,
         "standing": standing(row.label or ""),
         "details": list(row.details),

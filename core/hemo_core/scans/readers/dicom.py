@@ -89,12 +89,14 @@ def read_dicom(ref: ScanRef, mount: Path) -> Scan:
     """
     notes = QualityNotes()
     files = _without_copies([load_file(mount, path) for path in sorted(ref.files)], notes)
-    frames = _one_stack([frame for file in files for frame in _frames(file)], notes)
+    all_frames = [frame for file in files for frame in _frames(file)]
+    frames = _one_stack(all_frames, notes)
     _check_total(frames)
     frames, order_from = _ordered(frames, notes)
     frames = _one_each(frames, notes)
     _note_headers([frame.header for frame in frames], notes)
-    return _assemble(ref, frames, order_from, notes)
+    scan = _assemble(ref, frames, order_from, notes)
+    return replace(scan, geometry=replace(scan.geometry, slices_found=len(all_frames)))
 
 
 def _frames(file: DicomFile) -> list[_Frame]:
@@ -287,7 +289,7 @@ def _geometry(frames: Sequence[_Frame], order_from: OrderFrom, turn: geometry.Tu
     if pixel_spacing is not None and not is_square(pixel_spacing):
         pixel_spacing = (min(pixel_spacing), min(pixel_spacing))
     turned = None if pixel_spacing is None else turn.spacing(pixel_spacing)
-    return Geometry(order_from, turned, steps.median_mm, tilt)
+    return Geometry(order_from, turned, steps.median_mm, tilt, covered)
 
 
 def _tilt(frame: _Frame) -> float | None:

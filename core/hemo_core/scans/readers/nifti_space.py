@@ -67,7 +67,7 @@ def place(
         text = f"The slices cover {covered:.0f} mm, less than a head: what lies outside was not looked at."
         findings.add(Quality.PARTIAL_COVERAGE, text)
     pixel = float(steps[1]), float(steps[0])
-    return Geometry(order, pixel, spacing if count > 1 else None, tilt), [*positions]
+    return Geometry(order, pixel, spacing if count > 1 else None, tilt, covered), [*positions]
 
 
 def _tilt(normal: npt.NDArray[np.float64], findings: QualityNotes) -> float:

@@ -66,6 +66,7 @@
 
   function line(row) {
     const details = [row.id, row.kind];
+    if (row.covered) details.push(row.covered);
     if (row.duplicate_of) details.push(`same content as ${row.duplicate_of}`);
     const scan = make("th", { scope: "row", class: "scan" }, make("a", { href: row.page || row.report }, row.path));
     scan.append(make("small", {}, details.join(" · ")));
