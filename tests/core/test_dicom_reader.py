@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import warnings
+import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from slices import SPEC, head, read, slice_dataset, volume_of, write_series, wri
 
 from hemo_core.errors import (
     BadGeometry,
+    ChangedInput,
     CodecMissing,
     DecodeFailed,
     Implausible,
@@ -473,7 +476,7 @@ def test_a_series_in_gzip_is_the_series(tmp_path, phantom):
 
 
 def test_every_archive_gets_a_row_and_compressed_text_does_not(tmp_path):
-    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    (tmp_path / "a").write_bytes(b"PK\x03\x04" + bytes(100))
     (tmp_path / "a.tar").write_bytes(bytes(257) + b"ustar\x0000" + bytes(300))
     (tmp_path / "a.tgz").write_bytes(gzip.compress((tmp_path / "a.tar").read_bytes()))
     (tmp_path / "a.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
@@ -481,6 +484,92 @@ def test_every_archive_gets_a_row_and_compressed_text_does_not(tmp_path):
     (tmp_path / "slides.pptx").write_bytes(b"PK\x03\x04" + bytes(100))
     found = discover(tmp_path)
     rows = {ref.path: ref.failure for ref in found}
-    assert sorted(rows) == ["a.tar", "a.tgz", "a.zip", "a.zst"]
+    assert sorted(rows) == ["a", "a.tar", "a.tgz", "a.zst"]
     assert {failure.code for failure in rows.values() if failure} == {"unknown_format"}
     assert sorted(path for path, _ in found.ignored) == ["slides.pptx", "table.csv.gz"]
+
+
+def test_a_zip_file_is_a_folder_for_whoever_submits_it_or_what_it_lies_in(tmp_path, phantom):
+    plain, inbox = tmp_path / "plain", tmp_path / "inbox"
+    inbox.mkdir()
+    with zipfile.ZipFile(inbox / "patient.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in write_series(plain, phantom.hu):
+            archive.write(file, f"study/ct/{file.stem}")
+        archive.writestr("__MACOSX/study/._000", b"x")
+        archive.writestr("empty.dcm", b"")
+        archive.writestr("inner.zip", b"PK\x03\x04" + bytes(99))
+    (one,) = discover(plain)
+    for place in (inbox, inbox / "patient.zip"):
+        found = discover(place)
+        rows = {ref.path: ref for ref in found}
+        assert rows["patient.zip/study/ct"].scan_id == one.scan_id
+        scan = read_scan(rows["patient.zip/study/ct"], found.mount)
+        np.testing.assert_array_equal(volume_of(scan), volume_of(read_scan(one, plain)))
+        failed = {path: ref.failure.code for path, ref in rows.items() if ref.failure}
+        assert failed == {"patient.zip/empty.dcm": "empty_file", "patient.zip/inner.zip": "unknown_format"}
+        assert list(found.ignored) == [("patient.zip/__MACOSX/study/._000", "hidden")]
+    assert sorted(path.name for path in inbox.iterdir()) == ["patient.zip"]
+
+
+def test_a_scan_whose_zip_file_was_swapped_has_changed(tmp_path, phantom):
+    for name, volume in (("a.zip", phantom.hu), ("b.zip", phantom.hu + 1)):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for file in write_series(tmp_path / name[0], volume):
+                archive.write(file, file.name)
+    one = next(ref for ref in discover(tmp_path / "a.zip"))
+    (tmp_path / "b.zip").replace(tmp_path / "a.zip")
+    with pytest.raises(ChangedInput):
+        read_scan(one, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "empty", "outside", "absolute", "twice", "encrypted", "bomb"])
+def test_a_zip_file_that_is_not_safe_gets_one_failed_row(tmp_path, kind):
+    file = tmp_path / "a.zip"
+    names = {"outside": ["../../up.dcm"], "absolute": ["/etc/up.dcm"], "twice": ["a", "a"], "empty": []}.get(
+        kind, ["a"]
+    )
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, suppress_warnings():
+        for name in names:
+            archive.writestr(name, bytes(2 << 20) if kind == "bomb" else b"DICM" * 50)
+    raw = bytearray(file.read_bytes())
+    at = raw.rfind(b"PK\x01\x02")
+    if kind == "damaged":
+        raw[-22:] = bytes(22)
+    if kind == "encrypted":
+        raw[at + 8] |= 1
+    if kind == "bomb":
+        raw[at + 24 : at + 28] = (0xF0000000).to_bytes(4, "little")
+    file.write_bytes(raw)
+    (row,) = discover(tmp_path)
+    assert (row.path, row.failure and row.failure.code) == ("a.zip", "unknown_format")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_damaged_zip_files_never_raise_anything_but_scan_errors(tmp_path, phantom):
+    source = write_slice(tmp_path / "source", phantom.hu[4])
+    file = tmp_path / "box" / "a.zip"
+    file.parent.mkdir()
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(file, "w", method) as archive:
+            archive.write(source, "a.dcm")
+        whole = bytearray(file.read_bytes())
+        rng = np.random.default_rng(7)
+        for trial in range(30):
+            broken = whole.copy()
+            start = len(whole) - 120 if trial % 2 else 0
+            for at in rng.integers(start, len(whole), 4):
+                broken[at] = rng.integers(256)
+            file.write_bytes(broken)
+            rows = list(discover(file.parent))
+            assert len(rows) <= 1
+            for row in rows:
+                with suppress(ScanError):
+                    read_scan(row, file.parent)
+
+
+@contextmanager
+def suppress_warnings():
+    """The ``zipfile`` module warns of names that come twice."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -26,7 +26,7 @@ from hemo_core.scans.recognise import Failed, Found, FoundDicom, FoundFile, Igno
 from hemo_core.scans.rules.vocabulary import Rules, load_rules
 from hemo_core.scans.scan import Cause, ScanRef
 from hemo_core.scans.stacks import Instance, Stack, StackTable
-from hemo_core.scans.walk import Entry, EntryKind, walk
+from hemo_core.scans.walk import Entry, EntryKind, unzipped, walk
 from hemo_core.text import natural_key
 
 __all__ = ["REJECTION_CODES", "Discovery", "discover"]
@@ -111,7 +111,8 @@ class Discovery(Iterator[ScanRef]):
         self._all_series = all_series
         self._threads = threads
         self._ids = IdRegister()
-        self._entries = iter([Entry(root.name, EntryKind.FILE)]) if root.is_file() else walk(root, "")
+        single = Entry(root.name, EntryKind.FILE)
+        self._entries = iter(unzipped(self.mount, single)) if root.is_file() else walk(root, "")
         self._rows = self._all_rows()
 
     def __iter__(self) -> Discovery:

@@ -91,6 +91,11 @@ def recognise(root: Path, entry: Entry) -> Found:
         return early
     if entry.kind is EntryKind.UNREADABLE:
         return _failed(entry, FileUnreadable(f"the folder cannot be listed: {entry.problem}", path=entry.path))
+    if entry.kind is EntryKind.ARCHIVE:
+        hint = "unpack it and submit its files"
+        return _failed(
+            entry, UnknownFormat(f"a ZIP file that is not read: {entry.problem}", path=entry.path, hint=hint)
+        )
     if entry.kind in _NO_FILE:
         return _failed(entry, FileUnreadable(_NO_FILE[entry.kind], path=entry.path))
     try:
@@ -170,7 +175,7 @@ def _by_packed_content(stream: BinaryIO, entry: Entry) -> Found:
 
 _UNKNOWN = {
     Format.TEXT: "a text file, whatever its name says",
-    Format.ARCHIVE: "an archive; unpack it and submit its files: of archives only single files in .gz are read",
+    Format.ARCHIVE: "an archive; unpack it and submit its files: only .zip, and .gz of single files, are read",
     Format.NIFTI_PAIR: "a NIfTI header or Analyze file that keeps its data elsewhere; convert it to one .nii file",
 }
 

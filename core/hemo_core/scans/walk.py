@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from hemo_core.errors import ScanError
+from hemo_core.scans.readers.safe_open import open_below
+from hemo_core.scans.readers.zipped import SUFFIX, member_names
+
 
 class EntryKind(Enum):
     """What stands at a path, links not followed."""
@@ -18,6 +22,7 @@ class EntryKind(Enum):
     UNREADABLE = "unreadable"
     EMPTY = "empty"
     JOB = "job"
+    ARCHIVE = "archive"
 
 
 JOB_FILES = ("job.json", "manifest.jsonl")  # a folder that holds both is a job's
@@ -27,9 +32,11 @@ JOB_FILES = ("job.json", "manifest.jsonl")  # a folder that holds both is a job'
 class Entry:
     """One path that is no folder, or a folder that is not walked: unlistable, empty, or a job's.
 
+    A ZIP file is a folder; one that cannot be listed is an entry of its own.
+
     Attributes:
         path: relative to the root, POSIX style.
-        problem: why a folder cannot be listed.
+        problem: why a folder or a ZIP file cannot be listed.
     """
 
     path: str
@@ -56,6 +63,20 @@ def walk(root: Path, start: str) -> Iterator[Entry]:
         waiting.extend(reversed(folders))
 
 
+def unzipped(root: Path, entry: Entry) -> list[Entry]:
+    """The files in a ZIP file, by its name; the entry itself for any other file."""
+    if entry.kind is not EntryKind.FILE or not entry.name.lower().endswith(SUFFIX):
+        return [entry]
+    try:
+        with open_below(root, entry.path) as stream:
+            names = member_names(stream, entry.path)
+    except ScanError as error:
+        return [Entry(entry.path, EntryKind.ARCHIVE, error.message)]
+    if not names:
+        return [Entry(entry.path, EntryKind.ARCHIVE, "it is empty")]
+    return [Entry(f"{entry.path}/{name}", EntryKind.FILE) for name in names]
+
+
 def _list(root: Path, folder: str) -> tuple[list[Entry], list[str]]:
     """Files and folders of one folder, both sorted by name; one entry for a folder that holds nothing to walk."""
     entries: list[Entry] = []
@@ -68,7 +89,7 @@ def _list(root: Path, folder: str) -> tuple[list[Entry], list[str]]:
                 if kind is None:
                     folders.append(path)
                 else:
-                    entries.append(Entry(path, kind))
+                    entries.extend(unzipped(root, Entry(path, kind)))
     except OSError as error:
         entries.append(Entry(folder or ".", EntryKind.UNREADABLE, error.strerror or "cannot be listed"))
     if {entry.name for entry in entries}.issuperset(JOB_FILES):

@@ -26,6 +26,7 @@ from hemo_core.errors import (
     ScanError,
     TooLarge,
 )
+from hemo_core.scans.readers.zipped import read_member, split_at_zip
 
 MAX_FILE_BYTES = 4 << 30
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,13 +41,17 @@ def open_below(mount: Path, relative: str) -> Iterator[BinaryIO]:
 
     Args:
         mount: where the input root is mounted; may itself be a symbolic link.
-        relative: path below it, POSIX style, without ``..``.
+        relative: path below it, POSIX style, without ``..``; may go on inside a ZIP file, as if that were a folder.
 
     Raises:
         RootNotMounted: the mount is absent, or empty as an unmounted mount point is.
         FileMissing, FileUnreadable, EmptyFile, TooLarge: what is wrong with the file.
+        UnknownFormat, Truncated, DecodeFailed: what is wrong with the ZIP file that it lies in.
         DeviceError: this process may open no more files.
     """
+    if (packed := _zip_member(mount, relative)) is not None:
+        yield io.BytesIO(packed)
+        return
     descriptor = _descend(mount, relative)
     try:
         _check_regular(descriptor, relative)
@@ -66,6 +71,22 @@ def read_below(mount: Path, relative: str) -> io.BytesIO:
     """The whole file in memory. Raises as :func:`open_below` does."""
     with open_below(mount, relative) as stream:
         return io.BytesIO(stream.read())
+
+
+def _zip_member(mount: Path, relative: str) -> bytes | None:
+    """Content of a file in a ZIP file; None where the path leads through folders alone."""
+    split = split_at_zip(relative)
+    if split is None:
+        return None
+    archive, member = split
+    descriptor = _descend(mount, archive)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    content = read_member(descriptor, member, relative)
+    if not content:
+        raise _empty(relative)
+    return content
 
 
 def _descend(mount: Path, relative: str) -> int:
@@ -123,12 +144,16 @@ def _unreadable(error: OSError, relative: str) -> HemoError:
     return FileUnreadable(f"cannot be opened: {error.strerror}", path=relative)
 
 
+def _empty(relative: str) -> EmptyFile:
+    return EmptyFile("the file has zero bytes", path=relative, hint="copy it again from its source")
+
+
 def _check_regular(descriptor: int, relative: str) -> None:
     info = os.fstat(descriptor)
     if not stat.S_ISREG(info.st_mode):
         raise FileUnreadable("not a regular file", path=relative)
     if info.st_size == 0:
-        raise EmptyFile("the file has zero bytes", path=relative, hint="copy it again from its source")
+        raise _empty(relative)
     if info.st_size > MAX_FILE_BYTES:
         raise TooLarge(f"{info.st_size} bytes are more than any head CT has", path=relative)
 
