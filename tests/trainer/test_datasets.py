@@ -22,6 +22,7 @@ from hemo_core.errors import DatasetError, SettingsError
 from hemo_core.phantoms import write_dicom, write_nifti, write_png
 from hemo_trainer.config import SplitConfig, load_config
 from hemo_trainer.data.cache import cached_slices, pixels_key, prepared_picture, readable_slices
+from hemo_trainer.data.check import check_data, sources_of
 from hemo_trainer.data.pictures import mask_of
 from hemo_trainer.data.prepared import load_sources
 from hemo_trainer.datasets import DataSource, read_dataset, read_source
@@ -261,6 +262,19 @@ def test_one_module_is_all_that_a_new_layout_needs(tmp_path: Path, monkeypatch: 
         assert (record.patient_key, record.label) == ("dummy/p", 1)
     finally:
         package.layouts.cache_clear()
+
+
+def test_class_folders_of_another_finding_are_those_of_the_configuration(tmp_path: Path):
+    write_png(QUIET, tmp_path / "ward" / "Mass effect" / "p1", [2])
+    write_png(QUIET, tmp_path / "ward" / "Clear" / "p1", [3])
+    config = tmp_path / "mass.toml"
+    source = 'sources = [{layout = "folder", path = "ward", negative = ["Clear"]}]\n'
+    config.write_text(f'findings = ["mass_effect"]\n{source}')
+    (found,) = check_data(*sources_of(config)).sources
+    assert (found.positive, found.negative, found.patients) == (1, 1, 1)
+    config.write_text(source)
+    (found,) = check_data(*sources_of(config)).sources
+    assert (found.positive, found.negative) == (0, 1), "by default a finding has the folder of its own name"
 
 
 def test_unknown_places_are_refused(tmp_path: Path):

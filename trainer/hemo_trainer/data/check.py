@@ -11,7 +11,7 @@ import numpy as np
 
 from hemo_core.bundle.contract import InputContract
 from hemo_core.errors import PatientLeak
-from hemo_trainer.config import SplitConfig
+from hemo_trainer.config import SplitConfig, load_config
 from hemo_trainer.data.duplicates import (
     REPEATED,
     Hashes,
@@ -103,7 +103,11 @@ class DatasetReport:
 
 
 def check_data(
-    sources: Sequence[DataSource], split: SplitConfig, contract: InputContract, progress: Progress | None = None
+    sources: Sequence[DataSource],
+    split: SplitConfig,
+    contract: InputContract,
+    findings: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> DatasetReport:
     """Read every picture of every source once, keep none.
 
@@ -111,13 +115,14 @@ def check_data(
         sources: what to read.
         split: how patients without a published side would be dealt out.
         contract: pictures are compared as the model would see them.
+        findings: that are wanted, the primary one first; see :func:`~hemo_trainer.datasets.read_dataset`.
         progress: called with (pictures read, pictures in all).
 
     Raises:
         DatasetError: a folder or table is missing or malformed.
         SettingsError: two sources have one name.
     """
-    readings = [read_dataset(source) for source in named_sources(sources)]
+    readings = [read_dataset(source, findings=findings) for source in named_sources(sources)]
     listed = average_thin([one for reading in readings for one in reading.records], contract.slice_spacing_mm)
     unreadable, found = _hashed(listed, contract, progress)
     kept = [row for row in range(len(listed)) if row not in unreadable]
@@ -205,15 +210,13 @@ def _grouped(groups: dict[str, str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(sorted(patients)) for _, patients in sorted(members.items()))
 
 
-def sources_of(path: Path) -> tuple[tuple[DataSource, ...], SplitConfig, InputContract]:
-    """What to check: the sources, split and input of a TOML configuration, or the data at a path by itself.
+def sources_of(path: Path) -> tuple[tuple[DataSource, ...], SplitConfig, InputContract, tuple[str, ...]]:
+    """What :func:`check_data` takes: of a TOML configuration, or the data at a path by itself.
 
     Raises:
         SettingsError, DatasetError: the configuration cannot be used, or no layout fits.
     """
-    from hemo_trainer.config import load_config
-
     if path.suffix.lower() == ".toml":
         config = load_config(path)
-        return config.sources, config.split, config.input
-    return (detect_source(path),), SplitConfig(), InputContract()
+        return config.sources, config.split, config.input, config.findings
+    return (detect_source(path),), SplitConfig(), InputContract(), ()
