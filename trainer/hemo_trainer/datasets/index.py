@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hemo_core import __version__
-from hemo_core.errors import FileUnreadable, HemoError
+from hemo_core.errors import DatasetError, FileUnreadable, HemoError
 from hemo_core.files import write_durably
+from hemo_core.records import Record, dumps, load
 from hemo_trainer.datasets.reading import UnusableFile
 
 _THREADS = 8
@@ -36,6 +35,14 @@ class Place:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Indexed:
+    """What one file's header gave: a place or a problem."""
+
+    place: Place | None = None
+    problem: UnusableFile | None = None
+
+
 def index_dicom(files: Sequence[Path], cache: Path | None) -> tuple[dict[Path, Place], list[UnusableFile]]:
     """Places of DICOM files, and a problem for each whose header cannot be read.
 
@@ -45,17 +52,19 @@ def index_dicom(files: Sequence[Path], cache: Path | None) -> tuple[dict[Path, P
     """
     ordered = sorted(files)
 
-    def read_all() -> list[list[Any]]:
+    def read_all() -> tuple[_Indexed, ...]:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="index") as pool:
-            return list(pool.map(_place_or_problem, ordered))
+            return tuple(pool.map(_index, ordered))
 
-    rows = remembered(cache, "dicom", ordered, read_all)
-    places = {path: Place(*row[1:]) for path, row in zip(ordered, rows, strict=True) if row[0] == "place"}
-    return places, [UnusableFile(*row[1:]) for row in rows if row[0] == "problem"]
+    rows = remembered(cache, "dicom", ordered, tuple[_Indexed, ...], read_all)
+    places = {path: row.place for path, row in zip(ordered, rows, strict=True) if row.place}
+    return places, [row.problem for row in rows if row.problem]
 
 
-def remembered(cache: Path | None, name: str, files: Iterable[Path], make: Callable[[], Any]) -> Any:
-    """JSON-ready ``make()``, kept in ``cache`` as long as names, sizes and times of ``files`` stay the same.
+def remembered(
+    cache: Path | None, name: str, files: Iterable[Path], kind: type[Record], make: Callable[[], Record]
+) -> Record:
+    """``make()``, a ``kind`` of record, kept in ``cache`` as long as names, sizes and times of ``files`` stay the same.
 
     Another version of hemo-batch, which may read headers in another way, makes it anew.
     """
@@ -63,10 +72,10 @@ def remembered(cache: Path | None, name: str, files: Iterable[Path], make: Calla
         return make()
     path = cache / f"index-{name}-{_state(files)}.json"
     if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load(kind, path.read_bytes(), error=DatasetError, what="index of headers", path=path)
     made = make()
     cache.mkdir(parents=True, exist_ok=True)
-    write_durably(path, json.dumps(made))
+    write_durably(path, dumps(made))
     return made
 
 
@@ -78,13 +87,11 @@ def _state(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _place_or_problem(path: Path) -> list[Any]:
+def _index(path: Path) -> _Indexed:
     try:
-        place = _place(path)
+        return _Indexed(place=_place(path))
     except HemoError as error:
-        found = UnusableFile.of(error, str(path))
-        return ["problem", found.path, found.code, found.reason]
-    return ["place", place.patient, place.study, place.series, place.position_mm, place.number]
+        return _Indexed(problem=UnusableFile.of(error, str(path)))
 
 
 def _place(path: Path) -> Place:

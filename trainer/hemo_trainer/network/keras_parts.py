@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,13 @@ import keras
 from hemo_core import records
 from hemo_core.files import replacing_path, write_durably
 from hemo_trainer.steps.batches import Step
+
+
+@dataclass(frozen=True, slots=True)
+class FitState:
+    """How far a fit has come, as ``last.json`` beside its last weights."""
+
+    epochs_done: int
 
 
 class BuildsSteps(Protocol):
@@ -63,7 +71,7 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
         """Write ``last.weights.h5`` and then the epoch's number, each whole or not at all."""
         with replacing_path(self._folder / "last.weights.h5") as path:
             self.model.save_weights(path)
-        write_durably(self._folder / "last.json", records.dumps({"epochs_done": epoch + 1}))
+        write_durably(self._folder / "last.json", records.dumps(FitState(epoch + 1)))
 
 
 class WriteHistory(keras.callbacks.Callback):  # type: ignore[misc]

@@ -6,7 +6,6 @@ needs: ``model.keras``, ``run.json``, ``MODEL_CARD.md`` and ``evidence/``.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hemo_core.errors import TrainingError
+from hemo_core.records import load
 from hemo_trainer.config import TrainConfig, load_config
 from hemo_trainer.data.prepared import TrainingData, load_data
 from hemo_trainer.figures.metrics import auc_value, exam_scores, slice_scores
@@ -120,12 +120,14 @@ def _fit(config: TrainConfig, data: TrainingData, out: Path, *, tensorboard: boo
 
 
 def _restore(model: object, out: Path) -> int:
+    from hemo_trainer.network.keras_parts import FitState
+
     state = out / "last.json"
     if not state.is_file():
         return 0
     model.optimizer.build(model.trainable_variables)  # type: ignore[attr-defined]
     model.load_weights(out / "last.weights.h5")  # type: ignore[attr-defined]
-    return int(json.loads(state.read_text(encoding="utf-8"))["epochs_done"])
+    return load(FitState, state.read_bytes(), error=TrainingError, path=state).epochs_done
 
 
 def _step_builder(config: TrainConfig, data: TrainingData) -> StepBuilder:

@@ -78,7 +78,7 @@ def _refs(folder: Path, cache: Path | None) -> dict[str, list[ScanRef]]:
 
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     found: defaultdict[str, list[ScanRef]] = defaultdict(list)
-    for row in remembered(cache, "series", files, find):
+    for row in remembered(cache, "series", files, list[dict[str, Any]], find):
         ref = decode_row(row, error=DatasetError)
         found[_number(ref.files[0])].append(ref)
     return found
