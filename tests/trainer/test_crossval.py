@@ -196,7 +196,7 @@ def test_test_patients_choose_nothing_even_where_the_folds_scored_them(config: P
     with np.load(path) as stored:
         columns = {name: stored[name] for name in stored.files}
     keys = np.array([slice_key(record) for record in test])
-    wild = {name: np.full(len(test), 50.0) for name in columns}
+    wild = {name: np.full((len(test), *column.shape[1:]), 50.0) for name, column in columns.items()}
     np.savez(path, **{name: np.concatenate([columns[name], {**wild, "key": keys}[name]]) for name in columns})
     described = json.loads((copy / "crossval.json").read_text())
     described["folds"][0] += sorted({record.patient_key for record in test})
