@@ -34,7 +34,7 @@ REJECTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         NOT_CT: ("not CT", "Nothing, if it is none."),
         SECONDARY_CAPTURE: ("a screen capture or report page, not a scan", "Nothing; it holds no Hounsfield units."),
-        LOCALIZER: ("a localizer (scout, topogram)", "Nothing."),
+        LOCALIZER: ("a localizer", "Nothing."),
         PROJECTION: ("a projection, rendering or map computed from a scan", "Submit the original series, too."),
         NOT_HOUNSFIELD: ("its values are no Hounsfield units of one energy", "Submit the conventional series, too."),
         NOT_AXIAL: ("the slices are not axial", "Submit the axial series, too."),
