@@ -426,6 +426,11 @@ def test_missing_or_wrong_rescale_is_named_as_the_cause(tmp_path, phantom):
             read(tmp_path, write_slice(tmp_path / name, hu, **tags))
 
 
+def test_a_slope_of_zero_is_named_as_the_cause(tmp_path, phantom):
+    with pytest.raises(DecodeFailed, match="slope is 0"):
+        read(tmp_path, write_slice(tmp_path / "a", phantom.hu[4], RescaleSlope=0))
+
+
 def test_a_bare_big_endian_object_is_read_in_its_byte_order(tmp_path, phantom):
     dataset = slice_dataset(phantom.hu[4])
     dataset.PixelData = phantom.hu[4].astype(">i2").tobytes()

@@ -14,7 +14,7 @@ from PIL import Image
 from slices import head, read, volume_of
 
 from hemo_core.bundle.contract import Window
-from hemo_core.errors import Implausible, NonFinite, ScanError, TooLarge, Truncated, UnknownFormat
+from hemo_core.errors import BadGeometry, Implausible, NonFinite, ScanError, TooLarge, Truncated, UnknownFormat
 from hemo_core.phantoms import Phantom, PhantomSpec, write_png
 from hemo_core.scans.preprocess import apply_window
 
@@ -128,6 +128,21 @@ def test_a_preview_page_is_no_slice(tmp_path, phantom, tagged):
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     scan = read(tmp_path, "a.tif", kind="image")
     np.testing.assert_array_equal(volume_of(scan), phantom.hu[:-1])
+    assert "extra_slices_dropped" in scan.quality
+
+
+def test_a_stack_of_imagej_that_lists_one_page_of_many_is_refused(tmp_path, grey):
+    for count, name in ((24, "cut.tif"), (1, "whole.tif")):
+        Image.fromarray(grey).save(tmp_path / name, tiffinfo={270: f"ImageJ=1.54f\nimages={count}\nslices={count}\n"})
+    with pytest.raises(BadGeometry, match="24 images that lists 1"):
+        read(tmp_path, "cut.tif", kind="image")
+    assert len(read(tmp_path, "whole.tif", kind="image").slices) == 1
+
+
+def test_a_png_of_several_frames_says_that_one_was_read(tmp_path, grey):
+    Image.fromarray(grey).save(tmp_path / "a.png", save_all=True, append_images=[Image.fromarray(255 - grey)])
+    scan = read(tmp_path, "a.png", kind="image")
+    np.testing.assert_array_equal(volume_of(scan)[0], grey)
     assert "extra_slices_dropped" in scan.quality
 
 

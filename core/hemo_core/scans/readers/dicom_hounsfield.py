@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hemo_core.errors import NonFinite
+from hemo_core.errors import DecodeFailed, NonFinite
 from hemo_core.scans.readers.dicom_header import Header, frame_groups, group_item
 from hemo_core.scans.readers.dicom_pixels import Stored
 from hemo_core.scans.scan import Quality
@@ -43,10 +43,13 @@ def to_hounsfield(dataset: Dataset, header: Header, frame: int, stored: Stored) 
 
     Raises:
         NonFinite: the rescale gives no finite numbers.
+        DecodeFailed: its slope is 0.
     """
     slope, intercept = _rescale(dataset, frame)
     if not (abs(slope) < _LARGEST and abs(intercept) < _LARGEST):  # also refuses NaN
         raise NonFinite(f"rescale slope {slope} and intercept {intercept} give no finite values", path=header.path)
+    if slope == 0:
+        raise DecodeFailed("the rescale slope is 0, every value would be the same", path=header.path)
     codes = [Quality.MONOCHROME1.value] if header.photometric == "MONOCHROME1" else []
     padding = _padding(dataset, stored)
     if slope > 0 and _wrapped(dataset, stored, intercept):

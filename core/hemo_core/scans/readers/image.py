@@ -11,6 +11,7 @@ Anything else is refused: stretched over thousands of levels, a small bleed woul
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ _MAX_8_BIT = 255
 _ORIENTATION = 274
 _SIDES_SWAPPED = 5
 _PHOTOMETRIC = 262
+_DESCRIPTION = 270
+_IMAGEJ_COUNT = re.compile(r"ImageJ=[^\n]*\n(?:[^\n]*\n)*?images=(\d{1,9})\b")
 _WHITE_IS_ZERO = 0
 _SUBFILE_TYPE = 254
 _NO_PAGE = 0b101  # TIFF 6.0, NewSubfileType: a reduced version of another page, or its mask
@@ -121,11 +124,16 @@ def _pages(stream: BinaryIO, path: str, findings: QualityNotes, *, allow_implaus
     stream.seek(0)
     with _decoding(path):
         picture = Image.open(stream, formats=[kind.name])
-        count = int(getattr(picture, "n_frames", 1)) if kind is Format.TIFF else 1
+        count = int(getattr(picture, "n_frames", 1))
         columns, rows = picture.size
         check_size(rows, columns, count, path)
         if kind is Format.PNG:
             _check_png(stream, path)
+        if kind is Format.TIFF:
+            _check_imagej(picture, count, path)
+        elif count > 1:
+            findings.add(Quality.EXTRA_SLICES_DROPPED, f"Only the first of {count} pictures in the file was read.")
+            count = 1
         kept = _page_numbers(picture, count, findings, path) if count > 1 else [0]
         pages = []
         for index in kept:
@@ -134,6 +142,15 @@ def _pages(stream: BinaryIO, path: str, findings: QualityNotes, *, allow_implaus
             grey = _grey(upright, path, findings, allow_implausible=allow_implausible)
             pages.append(_Page(path, grey, _spacing(picture, turned=turned)))
     return pages
+
+
+def _check_imagej(picture: Image, count: int, path: str) -> None:
+    """Refuse a stack of ImageJ that lists only its first page, as those above 4 GB do: the rest has no header."""
+    text = getattr(picture, "tag_v2", {}).get(_DESCRIPTION, "")
+    said = _IMAGEJ_COUNT.match(text) if isinstance(text, str) else None
+    if said is not None and int(said[1]) > count:
+        hint = "save it again as BigTIFF or as NIfTI"
+        raise BadGeometry(f"an ImageJ stack of {said[1]} images that lists {count}", path=path, hint=hint)
 
 
 def _page_numbers(picture: Image, count: int, findings: QualityNotes, path: str) -> list[int]:

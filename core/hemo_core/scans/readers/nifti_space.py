@@ -85,7 +85,7 @@ def _note_orientation(image: Any, findings: QualityNotes) -> None:
 
     sform, qform = int(image.header["sform_code"]), int(image.header["qform_code"])
     if not sform and not qform:
-        text = "The header has no orientation (sform and qform codes are 0); the stored axes were taken as they are."
+        text = "The header has no orientation (sform and qform codes are 0); left, front, head was assumed (Analyze)."
         findings.add(Quality.UNKNOWN_ORIENTATION, text)
     elif sform and qform and nibabel.aff2axcodes(image.get_sform()) != nibabel.aff2axcodes(image.get_qform()):
         text = "The header has two orientations that disagree (sform and qform); the sform was used."
