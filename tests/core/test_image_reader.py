@@ -90,6 +90,15 @@ def test_deep_values_that_are_neither_hounsfield_units_nor_a_window_are_refused(
     assert {"implausible", "unknown_window"} <= set(scan.quality)
 
 
+def test_an_offset_that_tissue_does_not_tell_is_not_guessed(tmp_path, phantom):
+    hu = np.clip(phantom.hu[3].astype(np.int32), -1000, 3071)
+    middle = int(np.median(hu[(hu > -20) & (hu < 100)]))
+    between = np.where(hu > -200, hu + 45 - middle, hu)  # brain of 45 HU with 1000, of 21 HU with 1024
+    Image.fromarray((between + 1000).astype(np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(Implausible, match="neither Hounsfield units"):
+        read(tmp_path, "a.png", kind="image")
+
+
 def test_a_window_in_twelve_bits_is_stretched(tmp_path, phantom, grey):
     deep = np.clip((phantom.hu[3].astype(np.float32) + 20) * (4095 / 120), 0, 4095)
     Image.fromarray(deep.astype(np.uint16)).save(tmp_path / "a.png")

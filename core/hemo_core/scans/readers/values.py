@@ -29,6 +29,7 @@ _LEAST_AIR = 0.01
 _LEAST_SOFT = 0.3
 _MOST_BETWEEN = 0.15
 _MOST_OFF_HU = 25.0
+_CLEARLY_HU = 8.0
 _GREYS = 256
 _WRAPPED_FROM = 30000.0  # 16-bit values above this were negative, whatever the intercept
 _PLATEAU = 0.002
@@ -39,12 +40,12 @@ def hounsfield_offset(pages: Sequence[npt.NDArray[Any]]) -> int | None:
     """The offset that makes values Hounsfield units of a head: 1000, 1024, 8192 or 32768; None if none does.
 
     There must be air, little between air and fat, bone, and soft tissue around the 33 HU of brain: 1000 and 1024 differ
-    by less than the window is wide, so the tissue decides between them.
+    by less than the window is wide, so the tissue decides between them, and none is taken where it does not.
     """
     values = _sampled(pages)
     fits = [(abs(middle - _BRAIN_HU), offset) for offset in _OFFSETS if (middle := _soft(values - offset)) is not None]
-    off, offset = min(fits, default=(np.inf, 0))
-    return offset if off <= _MOST_OFF_HU else None
+    (off, offset), (runner_up, _) = sorted([*fits, (np.inf, 0), (np.inf, 0)])[:2]
+    return offset if off <= _MOST_OFF_HU and runner_up - off >= _CLEARLY_HU else None
 
 
 def without_offset(page: Values, offset: float) -> Values:
