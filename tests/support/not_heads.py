@@ -47,10 +47,16 @@ def sheet(columns: int, rows: int, *, tight: bool = False, line: int = 0, ground
     """A film sheet of slices side by side, whole or each cropped to its head."""
     tiles = heads(columns * rows)
     if tight:
-        tiles = [cv2.resize(_cropped(tile), (160, 200), interpolation=cv2.INTER_AREA) for tile in tiles]
+        tiles = [cv2.resize(_skull(tile), (160, 200), interpolation=cv2.INTER_AREA) for tile in tiles]
     tiles = [np.maximum(tile, np.uint8(ground)) for tile in tiles]
     tiles = [cv2.copyMakeBorder(tile, line, line, line, line, cv2.BORDER_CONSTANT, value=255) for tile in tiles]
     return np.vstack([np.hstack(tiles[at : at + columns]) for at in range(0, columns * rows, columns)])
+
+
+def _skull(picture: Grey) -> Grey:
+    """Cropped so that the head touches all four edges, without the head holder."""
+    rows, columns = np.nonzero(cv2.morphologyEx(picture, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)) > 24)
+    return picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
 def _cropped(picture: Grey) -> Grey:
@@ -394,7 +400,10 @@ KINDS: dict[str, dict[str, Callable[[], Grey]]] = {
             f"{c} x {r}": lambda c=c, r=r: sheet(c, r)
             for c, r in ((2, 1), (1, 2), (2, 2), (3, 2), (3, 3), (4, 3), (5, 4))
         },
-        **{f"{c} x {r}, tight": lambda c=c, r=r: sheet(c, r, tight=True) for c, r in ((2, 1), (2, 2), (3, 2), (4, 4))},
+        **{
+            f"{c} x {r}, tight": lambda c=c, r=r: sheet(c, r, tight=True)
+            for c, r in ((2, 1), (1, 2), (2, 2), (3, 2), (3, 3), (4, 4))
+        },
         "2 x 2, ruled": lambda: sheet(2, 2, line=1),
         "2 x 2 on grey": lambda: sheet(2, 2, ground=20),
         "pair with a gap": lambda: _pair(60),

@@ -7,6 +7,7 @@ given a black border of our own, so that a head cropped to the skull looks like 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -30,27 +31,31 @@ _BRIGHT = 0.7
 _SPREAD = (0.02, 0.98)
 _EDGE = 0.15
 
-# Limits. Beside each: what is beyond it, of the public slices and of pictures that are no head (docs/report.md).
+# Limits. All but a few in a thousand public slices, cropped, bordered and resized, keep within (docs/choosing.md).
 _NEARLY_EMPTY = 0.95
 _BLANK = 1.0
 _LEAST_CONTRAST = 8.0
-_MOST_GRAIN = 0.35
-_MOST_FILLED = 0.9
+_MOST_GRAIN = 0.35  # text and noise: .4 and more
+_MOST_FILLED = 0.9  # an ellipse fills .785 of its box; photographs all of it
 _MOST_HULL = 0.985
+_FULL = (0.935, 0.775)  # hull and object: heads that touch each other fill more of their box than one can
 _VALLEY_ACROSS = 0.25
-_VALLEY_DOWN = 0.2
-_ROUND = 0.0145
+_VALLEY_DOWN = 0.2  # lower: a jaw and a nape
+_ALIKE_HALVES = 0.6
+_ALIKE_THIRDS = 0.75
+_ROUND = 0.0125  # circles at this size: .007 to .011
+_MARROW = 0.2  # slices near the vertex are circles of bone, which are not even
 _LEAST_ALONE = 0.2
 _LEAST_ASPECT = 0.4
-_MOST_DARK = 0.38
+_MOST_DARK = 0.38  # lungs: .4 and more
 _MOST_DARK_INSIDE = 0.56
 _LEAST_WHITE = 175.0
-_LEAST_BONE = 0.045
-_LEAST_RING = 0.66
-_FLAT = 0.72
+_LEAST_BONE = 0.05  # magnetic resonance, soft tissue in a wide window: .02 to .04
+_LEAST_RING = 0.62
+_FLAT = 0.82
 _BONE_INSIDE = 0.75
 _LEAST_BASE = 0.2
-_UNIFORM = 0.02
+_UNIFORM = 0.042
 _DRAWN = 0.85
 
 
@@ -65,6 +70,8 @@ class Shape:
         hull: the convex hull's share of the box.
         across: the emptiest column between two fuller ones, as a share of the emptier of them; 1 if there is none.
         down: the same for rows.
+        halves: correlation of two halves of the box, side by side or one above the other, whichever is more alike.
+        thirds: the same for neighbouring thirds, the least alike pair.
         unround: scatter of the hull's radius over its mean; 0 for a circle.
         dark: dark pixels in the hull.
     """
@@ -75,6 +82,8 @@ class Shape:
     hull: float
     across: float
     down: float
+    halves: float
+    thirds: float
     unround: float
     dark: float
 
@@ -144,11 +153,16 @@ def _shape_problem(shape: Shape) -> str | None:
     checks = (
         (shape.filled > _MOST_FILLED, "no dark surround"),
         (
-            shape.across < _VALLEY_ACROSS or shape.down < _VALLEY_DOWN,
+            shape.across < _VALLEY_ACROSS
+            or shape.down < _VALLEY_DOWN
+            or shape.halves > _ALIKE_HALVES
+            or shape.thirds > _ALIKE_THIRDS,
             "several objects side by side, as on a sheet of slices",
         ),
-        (shape.hull > _MOST_HULL, "no dark surround"),
-        (shape.unround < _ROUND, "a perfect circle, as of a test phantom"),
+        (
+            shape.hull > _MOST_HULL or (shape.hull > _FULL[0] and shape.filled > _FULL[1]),
+            "no dark surround, or several objects that touch",
+        ),
         (
             shape.alone < _LEAST_ALONE or shape.aspect < _LEAST_ASPECT,
             "no single roundish object on a dark ground",
@@ -159,8 +173,12 @@ def _shape_problem(shape: Shape) -> str | None:
 
 def _tissue_problem(tissue: Tissue, shape: Shape) -> str | None:
     bony = tissue.middle > _BONE_INSIDE  # skull base or vertex: bone with air cells, or nothing but bone
-    ring = _LEAST_RING + 3 * max(0.0, _FLAT - shape.aspect)  # a trunk is flatter than a head, its ribs are no ring
+    ring = _LEAST_RING + 2 * max(0.0, _FLAT - shape.aspect)  # a trunk is flatter than a head, its ribs are no ring
     checks = (
+        (
+            shape.unround < _ROUND and not (bony and tissue.spread > _MARROW),
+            "a perfect circle, as of a test phantom",
+        ),
         (shape.dark > _MOST_DARK or tissue.dark > _MOST_DARK_INSIDE, "too dark inside for a head"),
         (not bony and tissue.spread < _UNIFORM, "uniform inside, as a test phantom, or in a window far too wide"),
         (not bony and tissue.drawn > _DRAWN, "drawn, not scanned: no noise"),
@@ -258,10 +276,23 @@ def _measured(cut: Grey) -> tuple[Shape, Tissue] | tuple[()]:
         hull=cv2.countNonZero(hull) / box.size,
         across=_valley(every.sum(axis=0)[inner]),
         down=_valley(every.sum(axis=1)[inner]),
+        halves=_alike(box, 2),
+        thirds=_alike(box, 3),
         unround=float(radius.std() / radius.mean()),
         dark=float(levels[_OBJECT - 1]),
     )
     return shape, _tissue(one, hull, levels, (centre, float(radius.max()) + 1), cut)
+
+
+def _alike(box: Grey, parts: int) -> float:
+    """Correlation of equal parts beside each other, the least alike pair; of columns or of rows, the larger."""
+    both = (np.ascontiguousarray(box), np.ascontiguousarray(box.T))
+    return max(min(_correlations(picture, picture.shape[1] // parts, parts)) for picture in both)
+
+
+def _correlations(picture: Grey, wide: int, parts: int) -> list[float]:
+    cut = [picture[:, at * wide : (at + 1) * wide] for at in range(parts)]
+    return [float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED).item()) for one, other in pairwise(cut)]
 
 
 def _radius(hull: Grey, centre: tuple[float, float]) -> Share:
@@ -313,7 +344,7 @@ def _tissue(
 
 def _drawn(cut: Grey, white: float) -> float:
     high, wide = cut.shape
-    middle = cut[high // 4 : high - high // 4, wide // 4 : wide - wide // 4]
+    middle = cut[high // 4 : high - high // 4 : 2, wide // 4 : wide - wide // 4]
     grey = (middle > _OBJECT) & (middle < _WHITE * white)
     pairs = grey[:, 1:] & grey[:, :-1]
     equal = pairs & (middle[:, 1:] == middle[:, :-1])
