@@ -158,7 +158,7 @@ class LinearModel:
         maps = np.maximum(features[list(slices)][..., 0] * self.weights, 0)
         return maps / maps.max(axis=(1, 2), keepdims=True)
 
-    def parts(self):
+    def keras_models(self):
         raise AssertionError("not taken apart here")
 
 
@@ -209,7 +209,7 @@ def test_the_curves_of_a_linear_model_are_those_computed_by_hand(monkeypatch):
     model, white = LinearModel(weights), np.full((16, 16, 1), 255, np.uint8)
     plan = HeatmapPlan(steps=16, random_orders=1)
     monkeypatch.setattr("hemo_trainer.heatmap_quality.measure.check_randomisation", lambda *_: {"passed": True})
-    monkeypatch.setattr(model, "parts", lambda: None)
+    monkeypatch.setattr(model, "keras_models", lambda: None)
     found = measure_heatmaps(
         [(model, records(4))],
         lambda _: white,

@@ -179,8 +179,8 @@ def test_the_check_of_a_folder_counts_reads_and_compares(tmp_path: Path):
     sources = (DataSource("folder", str(tmp_path / "ward")),)
     report = check_data(sources, SplitConfig(), CONTRACT)
     (counts,) = report.sources
-    assert (counts["patients"], counts["bleeding_patients"], counts["slices"]) == (3, 2, 3 * SLICES)
-    assert counts["positive"] == sum(labels(head(1, "subdural")) + labels(head(2, "subdural")))
+    assert (counts.patients, counts.bleeding_patients, counts.slices) == (3, 2, 3 * SLICES)
+    assert counts.positive == sum(labels(head(1, "subdural")) + labels(head(2, "subdural")))
     assert [(Path(problem.path).name, problem.code) for problem in report.problems] == [(broken.name, "truncated")]
     assert any("again.png" in pair and original.name in pair for pair in report.repeated_pictures)
     assert (report.shared_pictures, report.leaks, report.ok) == ((), (), False)
