@@ -26,7 +26,7 @@ def why_implausible(scan: Scan) -> str | None:
 
     A series is judged by its slices together: of those that are not nearly empty half must pass, of slices in
     Hounsfield units a quarter, since the header already says that they are CT. One at least must show a head; only a
-    single picture may be nearly empty.
+    single slice may be nearly empty, as above the head.
     """
     slices = [one.pixels for one in sample(scan.slices, _SAMPLED)]
     verdicts = [_verdict(one, scan.units) for one in slices]
@@ -34,8 +34,8 @@ def why_implausible(scan: Scan) -> str | None:
     empty = sum(is_empty for _, is_empty in verdicts)
     heads = len(slices) - len(bad) - empty
     share = _HOUNSFIELD_SHARE if scan.units == "hu" else _PICTURES_SHARE
-    single = len(slices) == empty == 1 and scan.units == "grey8"
-    if heads >= max(share * (heads + len(bad)), 1) or single:
+    alone = len(slices) == empty == 1
+    if heads >= max(share * (heads + len(bad)), 1) or alone:
         return None
     if not bad:
         return "no head in it: nearly empty throughout"
