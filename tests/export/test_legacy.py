@@ -192,6 +192,22 @@ def test_a_nested_network_is_followed(tmp_path: Path):
     assert json.loads((run / "run.json").read_text("utf-8"))["origin"]["explained_layer"] == "eye"
 
 
+@pytest.mark.parametrize("built_before", [0, 1, 2])
+def test_names_that_keras_counted_are_not_taken_a_second_time(tmp_path: Path, built_before: int):
+    quiet_tensorflow()
+    import keras
+
+    keras.utils.clear_session()  # counting begins anew, as in the notebook that the model came from
+    for _ in range(built_before):
+        keras.layers.Reshape((1,))
+    file = save(notebook_model(), tmp_path / "counted.keras")
+    keras.utils.clear_session()  # and as in the process that imports it
+    run = make_run(file, tmp_path)
+
+    slices = to_input(pictures(SIDE))
+    assert np.abs(in_onnxruntime(run, slices)[0] - logits_of(load_keras(file), slices)).max() < 1e-4
+
+
 def recurrence(layers: Any, x: Any) -> Any:
     return layers.LSTM(4)(layers.Reshape((1, 5))(layers.GlobalAveragePooling2D()(x)))
 

@@ -14,6 +14,8 @@ from hemo_core.errors import ExportError
 
 Range: TypeAlias = tuple[float, float]
 Output = Literal["sigmoid", "logit"]
+_OURS = "hemo_"
+"""Begins the names of layers that are put among a model's own, whose names Keras counted: ours must be none of them."""
 
 _FAMILY = "expected one picture → convolutions → LSTM and/or GRU on one step → Dense(1), with a sigmoid or without"
 _PICTURE, _STEPS = 4, 3  # axes of a tensor of pictures or feature maps, and of a tensor of steps
@@ -102,7 +104,7 @@ def _scaled(slices: Any, pixels: Range) -> Any:
         raise ExportError(f"black and white are both {low:g}", hint="expected two values, such as 0 and 255")
     if pixels == (0.0, 1.0):
         return slices
-    return keras.layers.Rescaling(high - low, offset=low, name="to_model_range")(slices)
+    return keras.layers.Rescaling(high - low, offset=low, name=f"{_OURS}range")(slices)
 
 
 def _replay(model: Any, given: Any, trail: list[_Step]) -> Any:
@@ -150,7 +152,9 @@ def _recurrence(layer: Any, *given: Any) -> Any:
         shapes = ", ".join(str(tuple(one.shape)) for one in given)
         raise ExportError(f"the recurrence {layer.name} takes {shapes}, not one step (n, 1, E)", hint=_FAMILY)
     steps = _one_step_of(layer, given[0])
-    return steps if layer.return_sequences else keras.layers.Reshape(steps.shape[2:])(steps)
+    return (
+        steps if layer.return_sequences else keras.layers.Reshape(steps.shape[2:], name=f"{_OURS}{layer.name}")(steps)
+    )
 
 
 def _one_step_of(layer: Any, given: Any) -> Any:
@@ -258,7 +262,7 @@ def _logits(trail: list[_Step], *, positive: bool) -> tuple[Any, Output]:
     if sigmoids > 1:
         raise ExportError("the model ends in two sigmoids, one upon the other", hint=_FAMILY)
     logits = _linear(last, trail[at].given[0], positive=positive)
-    return layers.Reshape((1,), name="logit")(logits), "sigmoid" if sigmoids else "logit"
+    return layers.Reshape((1,), name=f"{_OURS}logit")(logits), "sigmoid" if sigmoids else "logit"
 
 
 def _is_sigmoid(layer: Any) -> bool:
@@ -288,7 +292,7 @@ def _pool(features: Any, into: Any) -> Any:
     """A ``(n, h, w, K)`` → embedding ``(n, E)``."""
     import keras
 
-    return keras.Model(features, keras.layers.Reshape(into.shape[2:])(into), name="pool")
+    return keras.Model(features, keras.layers.Reshape(into.shape[2:], name=f"{_OURS}embedding")(into), name="pool")
 
 
 def _one_step(into: Any, logits: Any) -> Any:
