@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,17 +50,17 @@ def edge_detector() -> Network:
     return Network(cnn, sequence, head, keras.Model(slices, head(PerSlice(cnn, name="per_slice")(slices))))
 
 
-def phantoms(patients: int) -> tuple[list[tuple[SliceRecord, ...]], dict[SliceRecord, np.ndarray]]:
-    """Series whose slices all count as bleeding, so that each is explained."""
+def phantoms(patients: int) -> tuple[list[tuple[SliceRecord, ...]], Callable[[SliceRecord], np.ndarray]]:
+    """Series whose slices all count as bleeding, so that each is explained; and the picture of each slice."""
     pixels, _ = example_phantom(CONTRACT)
     series, found = [], {}
     for patient in range(patients):
         records = tuple(
             SliceRecord("phantom", str(patient), at, Path(f"{patient}-{at}.png"), {HEMORRHAGE: 1}) for at in range(4)
         )
-        found |= {record: pixels[(4 + patient + at) % len(pixels)] for at, record in enumerate(records)}
+        found |= {record.path: pixels[(4 + patient + at) % len(pixels)] for at, record in enumerate(records)}
         series.append(records)
-    return series, found
+    return series, lambda record: found[record.path]
 
 
 def test_each_stage_forgets_more_and_the_model_itself_nothing(network):
@@ -111,27 +112,27 @@ def test_a_cnn_of_many_layers_is_forgotten_in_few_stages():
 
 def test_maps_that_show_the_picture_and_not_the_model_fail(tmp_path):
     network = edge_detector()
-    series, pixels = phantoms(4)
+    series, pixels_of = phantoms(4)
     scoring = one_finding(threshold=0.0)
     plan = replace(PLAN, seeds=tuple(range(1, 13)))  # about every other one turns the sign, and leaves nothing to draw
     for sign in (1, -1):  # one of the two signs draws maps, whatever the weights
         weights = network.sequence.get_layer("logits").get_weights()
         network.sequence.get_layer("logits").set_weights([sign * np.abs(weights[0]), weights[1]])
-        found = measure_heatmaps([(NetworkSubject(network), series)], pixels.__getitem__, scoring, CONTRACT, plan=plan)
+        found = measure_heatmaps([(NetworkSubject(network), series)], pixels_of, scoring, CONTRACT, plan=plan)
         if "randomisation" in found:
             break
     check = found["randomisation"]
     assert check["stages"][-1]["spearman"]["value"] == 1.0
     assert check["stages"][-1]["empty"] > 0
     assert check["passed"] is False
-    plot_forgetting(NetworkSubject(network).parts(), CONTRACT, tmp_path / "forgetting.png")
+    plot_forgetting(NetworkSubject(network).keras_models(), CONTRACT, tmp_path / "forgetting.png")
     assert (tmp_path / "forgetting.png").stat().st_size > 5000
 
 
 def test_a_bundle_is_measured_as_its_network_is(tiny_bundle):
     bundle = open_bundle(tiny_bundle)
-    series, pixels = phantoms(3)
-    found = measure_bundle(bundle, series, pixels.__getitem__, device="cpu", plan=PLAN)
+    series, pixels_of = phantoms(3)
+    found = measure_bundle(bundle, series, pixels_of, device="cpu", plan=PLAN)
     assert found["slices"] == 12
     assert set(found["not_measured"]) <= {"pointing_game", "energy_in_box", "deletion", "insertion", "randomisation"}
 

@@ -50,7 +50,7 @@ def test_training_moves_the_later_stages_and_leaves_the_frozen_ones():
         "place": np.arange(4, dtype=np.int32),
     }
     slices, scans = np.array([[0], [1], [1], [0]], np.float32), np.ones((2, 1), np.float32)
-    targets = {"slice": slices, "aux": slices, "subtype": -np.ones((4, 5), np.float32), "scan": scans}
+    targets = {"slice": slices, "aux": slices, "scan": scans}
     model.train_on_batch(inputs, targets)
     moved = {
         name
