@@ -72,7 +72,7 @@ def require_same(folder: Path, recipe: Recipe, *parts: str) -> None:
     """
     path = folder / RECIPE
     if not path.is_file():
-        what = "does not say what it was made with (hemo-batch 0.2.0 did not)"
+        what = "does not say what it was made with, as folders of earlier versions do not"
         raise TrainingError(what, path=str(folder), hint=_HINT)
     then, now = (
         encode(load(Recipe, text, error=TrainingError, path=path)) for text in (path.read_bytes(), dumps(recipe))

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 
 class Stages:
-    """The steps of one scan, for one job.
-
-    Args:
-        mounts: where the input roots are, by name.
-        opener: reads one scan; :func:`hemo_core.scans.readers.read_scan`.
-    """
+    """The steps of one scan, for one job; model, mounts, meter and opener are those of its ``Pipeline``."""
 
     def __init__(
         self,
